@@ -1,0 +1,1 @@
+"""Settings and desk files, read and validated; imports nothing of ours but core."""

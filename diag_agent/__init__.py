@@ -1,0 +1,1 @@
+"""The diagnostic program on a customer's PC; empty until the step that builds it."""

@@ -1,0 +1,1 @@
+"""Understanding of Italian text, knowing nobody; empty until the step that builds it."""

@@ -1,0 +1,1 @@
+"""The web Channel: pages, sign-in and live updates; holds no domain rule and no query."""
