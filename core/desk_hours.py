@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -13,8 +13,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 SeverityCode = Literal["High", "Medium", "Low", "Info"]
@@ -50,19 +50,24 @@ class Holidays(DeskPart):
         default=(), description="Single days on which the desk is closed, as `YYYY-MM-DD`."
     )
 
-    @model_validator(mode="after")
-    def _country_is_known(self) -> Self:
-        if self.country is None:
-            if self.subdiv:
-                raise ValueError("a subdivision needs its country: add `country: IT`")
-            return self
-        known = _known_countries()
-        if self.country not in known:
-            raise ValueError(f"no holidays are known for country `{self.country}`: try `IT`")
-        if self.subdiv and self.subdiv not in known[self.country]:
-            listed = ", ".join(sorted(known[self.country])) or "none"
-            raise ValueError(f"`{self.country}` has no subdivision `{self.subdiv}`: use {listed}")
-        return self
+    @field_validator("country")
+    @classmethod
+    def _country_is_known(cls, country: str | None) -> str | None:
+        if country is not None and country not in _known_countries():
+            raise ValueError(f"no holidays are known for country `{country}`: try `IT`")
+        return country
+
+    @field_validator("subdiv")
+    @classmethod
+    def _subdivision_is_known(cls, subdiv: str | None, info: ValidationInfo) -> str | None:
+        if subdiv is None or "country" not in info.data:
+            return subdiv
+        if (country := info.data["country"]) is None:
+            raise ValueError("a subdivision needs its country: add `country: IT`")
+        if subdiv not in (known := _known_countries()[country]):
+            listed = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"`{country}` has no subdivision `{subdiv}`; known: {listed}")
+        return subdiv
 
 
 class Severity(DeskPart):
@@ -90,16 +95,19 @@ class Target(DeskPart):
     )
     ends: Ends | None = Field(
         default=None,
+        validate_default=True,
         description="Only for `working_days`: due at the `same_time` of that day, or at `closing`.",
     )
 
-    @model_validator(mode="after")
-    def _ends_fits_unit(self) -> Self:
-        if self.unit == "working_days" and self.ends is None:
+    @field_validator("ends")
+    @classmethod
+    def _ends_fits_unit(cls, ends: Ends | None, info: ValidationInfo) -> Ends | None:
+        unit = info.data.get("unit")
+        if unit == "working_days" and ends is None:
             raise ValueError("`working_days` needs `ends: same_time` or `ends: closing`")
-        if self.unit != "working_days" and self.ends == "closing":
-            raise ValueError(f"`ends: closing` is only for `working_days`, not for `{self.unit}`")
-        return self
+        if unit in {"staffed", "elapsed"} and ends == "closing":
+            raise ValueError(f"`closing` is only for `working_days`, not for `{unit}`")
+        return ends
 
 
 class SeverityTargets(DeskPart):
@@ -170,21 +178,26 @@ class DeskHoursAndTargets(DeskPart):
             raise ValueError("each severity once, worst first: " + ", ".join(SEVERITY_ORDER))
         return severities
 
-    @model_validator(mode="after")
-    def _targets_fit(self) -> Self:
-        unknown = set(self.targets) - {severity.code for severity in self.severities}
+    @field_validator("targets")
+    @classmethod
+    def _targets_fit(
+        cls, targets: Mapping[SeverityCode, SeverityTargets], info: ValidationInfo
+    ) -> Mapping[SeverityCode, SeverityTargets]:
+        known = [severity.code for severity in info.data.get("severities", ())]
+        unknown = [code for code in targets if known and code not in known]
         if unknown:
-            raise ValueError("targets for severities the desk has not: " + ", ".join(unknown))
-        if not self.hours and any(_needs_hours(entry) for entry in self.targets.values()):
-            raise ValueError("targets in `staffed` or `working_days` need `hours`")
-        return self
+            raise ValueError(f"not among the desk's severities: {', '.join(unknown)}")
+        # A mistake in `hours` is told once, on its own line.
+        if info.data.get("hours") == {} and any(map(_needs_hours, targets.values())):
+            raise ValueError("`staffed` and `working_days` are counted in `hours`: add them")
+        return targets
 
     def windows(self, weekday: int) -> Windows:
         """Return the staffed windows of a weekday (0 is Monday) as half-open minutes since midnight."""
         return _windows_by_day(self.hours).get(weekday, ())
 
     def severity_label(self, code: str) -> str:
-        """Return what people read for a stored severity; an unknown code comes back as it is."""
+        """Return what people read for a severity; an unknown code comes back as it is."""
         return next((entry.shown for entry in self.severities if entry.code == code), code)
 
 

@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from core.desk_hours import DeskHoursAndTargets
 from core.desk_rules import (
@@ -67,7 +67,9 @@ class DeskProfile(DeskHoursAndTargets):
         default=False, description="Mail of unknown senders is answered, not admitted."
     )
     registration_instructions: tuple[str, ...] = Field(
-        default=(), description="How to register, sent to an unknown sender."
+        default=(),
+        validate_default=True,
+        description="How to register, sent to an unknown sender.",
     )
 
     number: NumberFormat = Field(default_factory=NumberFormat, description="Ticket numbers.")
@@ -83,7 +85,8 @@ class DeskProfile(DeskHoursAndTargets):
     priorities: tuple[str, ...] = Field(
         default=("Bassa", "Media", "Alta", "Urgente"), description="The Requester's *priorità*."
     )
-    default_priority: str = Field(default="Media", description="The one chosen at first.")
+    default_priority: str = Field(
+        default="Media", validate_default=True, description="The one chosen at first.")
     delivery_modes: tuple[str, ...] = Field(default=(), description="Service by contract.")
     auto_close_days: int | None = Field(
         default=4, gt=0, description="Days from solved to closed; null: only Operators close."
@@ -144,6 +147,22 @@ class DeskProfile(DeskHoursAndTargets):
             raise ValueError(f"unknown {{{unknown.pop()}}}: only {{operator}} and {{desk}}")
         return signature
 
+    @field_validator("registration_instructions")
+    @classmethod
+    def _unknown_senders_get_an_answer(
+        cls, instructions: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        if info.data.get("registered_senders_only") and not instructions:
+            raise ValueError("needed with `registered_senders_only`: what unknown senders read")
+        return instructions
+
+    @field_validator("default_priority")
+    @classmethod
+    def _default_is_a_priority(cls, priority: str, info: ValidationInfo) -> str:
+        if priority not in info.data.get("priorities", (priority,)):
+            raise ValueError(f"`{priority}` is not among the desk's `priorities`")
+        return priority
+
     @property
     def address(self) -> str:
         """The address answers come from: the first mailbox."""
@@ -176,7 +195,7 @@ class DeskProfile(DeskHoursAndTargets):
         return next((words for code, words in self.statuses.items() if code == status), None)
 
     def notices_for(self, event: NoticeEvent, audience: Audience) -> tuple[Notice, ...]:
-        """Return the rules in force for an event and an audience; empty where nothing may be sent."""
+        """Return the rules in force for an event and an audience; none: nothing may be sent."""
         return tuple(
             notice
             for notice in self.notices

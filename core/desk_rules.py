@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from core.desk_hours import DeskPart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 StatusCode = Literal[
     "open", "taken", "pending_requester", "pending_third", "solved", "closed", "merged", "cancelled"

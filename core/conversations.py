@@ -1,0 +1,230 @@
+"""Appends Messages to a Conversation, numbered without gaps, and keeps who has read how far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from core import contents
+from core.model import (
+    Attachment,
+    AuthorKind,
+    Channel,
+    Conversation,
+    Holder,
+    Message,
+    Operator,
+    Participant,
+    ParticipantKind,
+    ReadMark,
+    Requester,
+    Visibility,
+)
+from core.ports import ports
+from core.timeline import actor
+
+_CONVERSATION = Conversation.__table__
+_MESSAGE = Message.__table__
+_PARTICIPANT = Participant.__table__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file to be attached: new bytes, or bytes that are stored already."""
+
+    name: str
+    content_type: str
+    data: bytes | None = None
+    sha256: str | None = None
+    size: int = 0
+    inline: bool = False
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What somebody wrote, whatever the Channel."""
+
+    author_kind: AuthorKind
+    author_name: str
+    visibility: Visibility
+    channel: Channel
+    text: str
+    full_text: str | None = None
+    html_clean: str | None = None
+    requester_id: int | None = None
+    operator_id: int | None = None
+    external_id: str | None = None
+    raw_mail_id: int | None = None
+    files: Sequence[File] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a Message landed."""
+
+    message_id: int
+    seq: int
+
+
+def start(
+    session: Session,
+    *,
+    desk_id: int,
+    channel: Channel,
+    subject: str,
+    requester_id: int,
+    address: str | None,
+    visitor_key: str | None = None,
+    now: datetime,
+) -> int:
+    """Begin a Conversation that waits for an Operator, and return its id."""
+    connection = session.connection()
+    conversation_id = connection.execute(
+        insert(_CONVERSATION).returning(_CONVERSATION.c.id),
+        {
+            "desk_id": desk_id,
+            "channel": channel,
+            "subject": subject,
+            "requester_id": requester_id,
+            "holder": Holder.NOBODY,
+            "visitor_key": visitor_key,
+            "last_seq": 0,
+            "created_at": now,
+            "updated_at": now,
+        },
+    ).scalar_one()
+    add_participant(
+        session,
+        conversation_id,
+        ParticipantKind.REQUESTER,
+        address=address or "",
+        requester_id=requester_id,
+    )
+    return conversation_id
+
+
+def append(
+    session: Session, conversation_id: int, words: Words, *, now: datetime
+) -> Appended | None:
+    """Append a Message; None where the Channel handed in the same one before.
+
+    The number is taken by incrementing the Conversation's row, which other writers of the same
+    Conversation wait for: without gaps under concurrency, and a rollback gives it back.
+    """
+    connection = session.connection()
+    seq = connection.execute(
+        update(_CONVERSATION)
+        .where(_CONVERSATION.c.id == conversation_id)
+        .values(last_seq=_CONVERSATION.c.last_seq + 1, updated_at=now)
+        .returning(_CONVERSATION.c.last_seq)
+    ).scalar_one()
+    if words.external_id is not None and _known(session, conversation_id, words):
+        connection.execute(
+            update(_CONVERSATION)
+            .where(_CONVERSATION.c.id == conversation_id)
+            .values(last_seq=seq - 1)
+        )
+        return None
+    message_id = connection.execute(
+        insert(_MESSAGE).returning(_MESSAGE.c.id),
+        {
+            "conversation_id": conversation_id,
+            "seq": seq,
+            "author_kind": words.author_kind,
+            "requester_id": words.requester_id,
+            "operator_id": words.operator_id,
+            "author_name": words.author_name[:200],
+            "visibility": words.visibility,
+            "channel": words.channel,
+            "external_id": words.external_id,
+            "body_text": _without_nul(words.text),
+            "full_text": _without_nul(words.full_text) if words.full_text else None,
+            "body_html_clean": _without_nul(words.html_clean) if words.html_clean else None,
+            "raw_mail_id": words.raw_mail_id,
+            "at": now,
+        },
+    ).scalar_one()
+    _attach(session, message_id, words.files)
+    return Appended(message_id, seq)
+
+
+def add_participant(
+    session: Session,
+    conversation_id: int,
+    kind: ParticipantKind,
+    *,
+    address: str,
+    requester_id: int | None = None,
+    operator_id: int | None = None,
+) -> None:
+    """Let somebody take part; a repeat is harmless."""
+    row: dict[str, object] = {
+        "conversation_id": conversation_id,
+        "kind": kind,
+        "address": address.lower(),
+        "requester_id": requester_id,
+        "operator_id": operator_id,
+    }
+    contents.insert_once(session, _PARTICIPANT, [row])
+
+
+def mark_seen(
+    session: Session, conversation_id: int, person: Operator | Requester, *, seq: int, now: datetime
+) -> None:
+    """Record that a person has read up to `seq`; never moves backwards."""
+    reader = actor(person)
+    mark = session.get(ReadMark, (conversation_id, reader))
+    if mark is None:
+        row: dict[str, object] = {
+            "conversation_id": conversation_id,
+            "reader": reader,
+            "last_seq": seq,
+            "at": now,
+        }
+        contents.insert_once(session, ReadMark.__table__, [row])
+    elif mark.last_seq < seq:
+        mark.last_seq, mark.at = seq, now
+
+
+def _known(session: Session, conversation_id: int, words: Words) -> bool:
+    return bool(
+        session.scalar(
+            select(Message.id).where(
+                Message.conversation_id == conversation_id,
+                Message.channel == words.channel,
+                Message.external_id == words.external_id,
+            )
+        )
+    )
+
+
+def _attach(session: Session, message_id: int, files: Sequence[File]) -> None:
+    store = ports(session).files
+    rows = []
+    for file in files:
+        sha256 = file.sha256
+        if sha256 is None:
+            sha256 = contents.put(session, store, file.data or b"")
+        rows.append(
+            {
+                "message_id": message_id,
+                "sha256": sha256,
+                "name": file.name[:200],
+                "content_type": file.content_type[:200],
+                "size": len(file.data) if file.data is not None else file.size,
+                "inline": file.inline,
+                "content_id": file.content_id,
+            }
+        )
+    if rows:
+        session.connection().execute(insert(Attachment.__table__), rows)
+
+
+def _without_nul(text: str) -> str:
+    # PostgreSQL refuses NUL in text; the raw mail keeps it.
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text

@@ -1,0 +1,149 @@
+"""Which Conversation does a mail belong to: by signed token, by thread headers, by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.contents import insert_once
+from core.model import Delivery, Desk, MailRef, Participant, Ticket
+from core.references import read_reply_token, subject_references, token_conversation
+
+#: Ids of one mail that are looked up and remembered (RFC 5322 sets no limit, mail.md does).
+REFERENCES_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The Conversation that a mail belongs to."""
+
+    conversation_id: int
+    may_append: bool
+    """Whether its sender takes part; a stranger's mail is never appended."""
+    signed: bool
+    """Whether a reply token led here: then a stranger is held, else they open a linked Ticket."""
+
+
+def match(
+    session: Session,
+    *,
+    keys: tuple[bytes, ...],
+    tags: Sequence[str],
+    senders: tuple[str, ...],
+    references: Sequence[str],
+    subject: str,
+) -> Match | None:
+    """Find the Conversation across all Desks: token, then References, then `[code #number]`.
+
+    `tags` are the plus tags of our own addresses that the mail was sent to; `senders` the
+    addresses that it comes from, lower case.
+    """
+    by_token = _by_token(session, keys, tags, senders)
+    if by_token is not None:
+        return by_token
+    found = _by_references(session, references) or _by_subject(session, subject)
+    if found is None:
+        return None
+    return Match(found, _takes_part(session, found, senders), signed=False)
+
+
+def remember(
+    session: Session, conversation_id: int, message_ids: Sequence[str], *, received: str = ""
+) -> None:
+    """Tie Message-IDs to a Conversation, also those only cited; `received` is the mail's own."""
+    rows: list[dict[str, object]] = [
+        {"message_id": one[:998], "conversation_id": conversation_id, "received": one == received}
+        for one in dict.fromkeys((*message_ids[-REFERENCES_KEPT:], received))
+        if one
+    ]
+    if rows:
+        insert_once(session, MailRef.__table__, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """The thread headers of the next mail in a Conversation (RFC 5322 section 3.6.4)."""
+
+    in_reply_to: str | None
+    references: list[str]
+
+
+def thread(session: Session, conversation_id: int, *, newest: int = 20) -> Thread:
+    """Return what the next mail answers: the newest mail that came in, after the whole thread.
+
+    Of a long thread the first and the `newest` ids are cited.
+    """
+    rows = session.execute(
+        select(MailRef.message_id, MailRef.received)
+        .where(MailRef.conversation_id == conversation_id)
+        .order_by(MailRef.id)
+    ).all()
+    ids = [row.message_id for row in rows]
+    came_in = [row.message_id for row in rows if row.received]
+    answered = came_in[-1] if came_in else (ids[-1] if ids else None)
+    cited = ids if len(ids) <= newest else [ids[0], *ids[1 - newest :]]
+    if answered is not None:
+        # The last of References is what is answered: mail programs hang the reply there.
+        cited = [*(one for one in cited if one != answered), answered]
+    return Thread(answered, cited)
+
+
+def _by_token(
+    session: Session, keys: tuple[bytes, ...], tags: Sequence[str], senders: tuple[str, ...]
+) -> Match | None:
+    for tag in tags:
+        conversation_id = token_conversation(tag)
+        if conversation_id is None:
+            continue
+        written_to = session.scalars(
+            select(Delivery.recipient)
+            .where(Delivery.conversation_id == conversation_id)
+            .distinct()
+        )
+        token = read_reply_token(keys, tag=tag, senders=senders, recipients=tuple(written_to))
+        if token is not None:
+            takes_part = token.for_recipient or _takes_part(session, conversation_id, senders)
+            return Match(conversation_id, takes_part, signed=True)
+    return None
+
+
+def _by_references(session: Session, references: Sequence[str]) -> int | None:
+    wanted = list(dict.fromkeys(references))[-REFERENCES_KEPT:]
+    if not wanted:
+        return None
+    rows = session.execute(
+        select(MailRef.message_id, MailRef.conversation_id)
+        .where(MailRef.message_id.in_(wanted))
+        .order_by(MailRef.id)
+    ).all()
+    if not rows:
+        return None
+    # The newest id that we know wins: a thread that was split goes on where it was last.
+    return max(rows, key=lambda row: wanted.index(row.message_id)).conversation_id
+
+
+def _by_subject(session: Session, subject: str) -> int | None:
+    for code, number in subject_references(subject):
+        found = session.scalar(
+            select(Ticket.conversation_id)
+            .join(Desk, Desk.id == Ticket.desk_id)
+            .where(Desk.code == code, Ticket.number == number)
+        )
+        if found is not None:
+            return found
+    return None
+
+
+def _takes_part(session: Session, conversation_id: int, senders: tuple[str, ...]) -> bool:
+    return bool(
+        session.scalar(
+            select(Participant.id)
+            .where(
+                Participant.conversation_id == conversation_id, Participant.address.in_(senders)
+            )
+            .limit(1)
+        )
+    )

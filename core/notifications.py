@@ -1,0 +1,224 @@
+"""What goes out: an Operator's answers and the notices of a Desk's own matrix, rendered when put."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from core import correlation, outbox, timeline
+from core.desk_profile import DeskProfile
+from core.model import (
+    Channel,
+    Delivery,
+    DeliveryState,
+    DeskMembership,
+    Fact,
+    Operator,
+    OperatorRole,
+)
+from core.ports import Rendered, ports
+from core.references import new_message_id, reply_address
+
+#: Automatic mails that one address gets in an hour, and one Conversation causes in a day:
+#: beyond them two robots are talking to each other (mail.md section 2.5).
+PER_ADDRESS_HOUR = 10
+PER_CONVERSATION_DAY = 5
+
+_DELIVERY = Delivery.__table__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a text that goes out may say of a Conversation: plain values, no ORM object."""
+
+    desk_id: int
+    desk: DeskProfile
+    conversation_id: int
+    channel: Channel
+    subject: str
+    number: int | None
+    requester_name: str
+    address: str | None
+    """Where mail for the Requester goes; None where no address is known."""
+    language: str
+    automatic_source: str | None = None
+    """Why the mail that caused this looks automatic: then nothing automatic answers it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One text on its way to one recipient."""
+
+    recipient: str
+    text: Rendered
+    event: str | None = None
+    message_id: int | None = None
+    automatic: bool
+
+
+def notify(
+    session: Session,
+    event: str,
+    case: Case,
+    *,
+    now: datetime,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Put the notices of `event` in the outbox, one for each rule of the Desk and recipient.
+
+    What a rule would send and must not is recorded as a suppressed Delivery with its reason.
+    """
+    for rule in case.desk.notices:
+        if not rule.enabled or rule.event != event or rule.channel != "email":
+            continue
+        for recipient, language in _audience(session, rule.audience, case):
+            reason = _reason_not_to_send(session, case, rule.audience, recipient, now=now)
+            text = ports(session).render(
+                rule.template, _context(session, case, extra or {}), language=language
+            )
+            outgoing = Outgoing(recipient=recipient, text=text, event=event, automatic=True)
+            send(session, case, outgoing, now=now, suppressed=reason)
+
+
+def send(
+    session: Session,
+    case: Case,
+    outgoing: Outgoing,
+    *,
+    now: datetime,
+    suppressed: str | None = None,
+) -> int:
+    """Fix one text with its Message-ID and put it in the outbox; return the Delivery's id.
+
+    The subject carries the reference, the reply address a token for this recipient, and the
+    thread's ids stand in In-Reply-To and References, so that every mail program threads it.
+    """
+    domain = case.desk.address.partition("@")[2]
+    mail_id = new_message_id(domain)
+    thread = correlation.thread(session, case.conversation_id)
+    delivery_id = session.connection().execute(
+        insert(_DELIVERY).returning(_DELIVERY.c.id),
+        {
+            "desk_id": case.desk_id,
+            "conversation_id": case.conversation_id,
+            "message_id": outgoing.message_id,
+            "event": outgoing.event,
+            "channel": Channel.EMAIL,
+            "recipient": outgoing.recipient,
+            "reply_to": reply_address(
+                ports(session).reply_keys,
+                intake=case.desk.address,
+                conversation_id=case.conversation_id,
+                recipient=outgoing.recipient,
+            ),
+            "mail_id": mail_id,
+            "in_reply_to": thread.in_reply_to,
+            "references": thread.references,
+            "subject": outgoing.text.subject,
+            "body_text": outgoing.text.text,
+            "body_html": outgoing.text.html,
+            "automatic": outgoing.automatic,
+            "state": DeliveryState.SUPPRESSED if suppressed else DeliveryState.WAITING,
+            "reason": suppressed or "",
+            "created_at": now,
+        },
+    ).scalar_one()
+    if suppressed:
+        _record_suppression(session, case, outgoing, suppressed, now=now)
+        return delivery_id
+    correlation.remember(session, case.conversation_id, [mail_id])
+    outbox.put(session, "mail.deliver", {"delivery": delivery_id}, now=now)
+    return delivery_id
+
+
+def reply_subject(case: Case) -> str:
+    """Return the subject of an answer: `Re: … [desk #number]`, stable over the whole thread."""
+    subject = case.subject.strip() or "(senza oggetto)"
+    if not subject.lower().startswith(("re:", "r:")):
+        subject = f"Re: {subject}"
+    return tagged(subject, case)
+
+
+def tagged(subject: str, case: Case) -> str:
+    """Return `subject` with the Ticket's reference, once."""
+    if case.number is None:
+        return subject
+    reference = case.desk.subject_reference(case.number)
+    return subject if reference in subject else f"{subject} {reference}"
+
+
+def _audience(session: Session, audience: str, case: Case) -> Sequence[tuple[str, str]]:
+    if audience == "requester":
+        return [(case.address, case.language)] if case.address else []
+    staff = (
+        select(Operator.email)
+        .join(DeskMembership, DeskMembership.operator_id == Operator.id)
+        .where(DeskMembership.desk_id == case.desk_id, Operator.disabled_at.is_(None))
+        .order_by(Operator.id)
+        .distinct()
+    )
+    if audience == "level_above":
+        return []
+    if audience != "operators":
+        staff = staff.where(DeskMembership.role == OperatorRole(audience))
+    return [(email, "it") for email in session.scalars(staff)]
+
+
+def _reason_not_to_send(
+    session: Session, case: Case, audience: str, recipient: str, *, now: datetime
+) -> str | None:
+    if audience == "requester" and case.automatic_source:
+        return f"answers an automatic mail ({case.automatic_source})"
+    if ports(session).desks.by_address(recipient) is not None:
+        return "the address is one of ours"
+    if audience != "requester":
+        return None
+    sent = select(func.count()).select_from(Delivery).where(Delivery.automatic.is_(True))
+    sent = sent.where(Delivery.state != DeliveryState.SUPPRESSED)
+    of_address = sent.where(
+        Delivery.recipient == recipient, Delivery.created_at > now - timedelta(hours=1)
+    )
+    if (session.scalar(of_address) or 0) >= PER_ADDRESS_HOUR:
+        return f"the address got {PER_ADDRESS_HOUR} automatic mails within the hour"
+    of_conversation = sent.where(
+        Delivery.conversation_id == case.conversation_id,
+        Delivery.recipient == recipient,
+        Delivery.created_at > now - timedelta(days=1),
+    )
+    if (session.scalar(of_conversation) or 0) >= PER_CONVERSATION_DAY:
+        return f"the Conversation caused {PER_CONVERSATION_DAY} automatic mails within the day"
+    return None
+
+
+def _context(session: Session, case: Case, extra: Mapping[str, Any]) -> dict[str, Any]:
+    number = case.number
+    return {
+        "desk": case.desk,
+        "number": case.desk.format_number(number) if number is not None else "",
+        "reference": case.desk.subject_reference(number) if number is not None else "",
+        "subject": case.subject,
+        "requester_name": case.requester_name,
+        "public_url": ports(session).public_url,
+        "conversation_id": case.conversation_id,
+        **extra,
+    }
+
+
+def _record_suppression(
+    session: Session, case: Case, outgoing: Outgoing, reason: str, *, now: datetime
+) -> None:
+    change = timeline.Change(
+        kind=Fact.NOTICE_SUPPRESSED,
+        actor=timeline.SYSTEM,
+        desk_id=case.desk_id,
+        conversation_id=case.conversation_id,
+        to_value=outgoing.event,
+        reason=reason,
+        data={"recipient": outgoing.recipient},
+    )
+    timeline.record(session, change, now=now)

@@ -1,0 +1,108 @@
+"""Who asks: finds or makes the Requester behind an address, and keeps their Identities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.errors import CallerError, Conflict
+from core.model import Identity, IdentityKind, Requester
+
+_REQUESTER = Requester.__table__
+_IDENTITY = Identity.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A Requester as intake needs them: plain values, no ORM object."""
+
+    id: int
+    name: str
+    language: str
+    new: bool
+
+
+def resolve(
+    session: Session, kind: IdentityKind, address: str, *, name: str = "", now: datetime
+) -> Known:
+    """Return the Requester whose Identity `address` is, making both where nobody has it yet.
+
+    A new Requester costs two plain inserts: no password, no hash (a KDF here would be the
+    dearest part of intake). Safe against two processes that meet the same new address.
+    """
+    address = normal_address(kind, address)
+    found = find(session, kind, address)
+    if found is not None:
+        return found
+    try:
+        with session.begin_nested():
+            return _create(session, kind, address, name or address, now=now)
+    except IntegrityError:
+        found = find(session, kind, address)
+        if found is None:
+            raise
+        return found
+
+
+def find(session: Session, kind: IdentityKind, address: str) -> Known | None:
+    """Return the Requester whose Identity `address` is, or None."""
+    row = session.execute(
+        select(Requester.id, Requester.name, Requester.language)
+        .join(Identity, Identity.requester_id == Requester.id)
+        .where(Identity.kind == kind, Identity.address == normal_address(kind, address))
+    ).one_or_none()
+    return Known(row.id, row.name, row.language, new=False) if row else None
+
+
+def visitor(session: Session, *, name: str, now: datetime) -> Requester:
+    """Return a new Requester without an address: somebody at the chat who gave none."""
+    person = Requester(name=name or "Visitatore", language="it", created_at=now)
+    session.add(person)
+    session.flush()
+    return person
+
+
+def add(
+    session: Session, *, name: str, identities: dict[IdentityKind, str], now: datetime
+) -> Requester:
+    """Register a person with verified Identities.
+
+    Raises Conflict where somebody else has one of the addresses, CallerError on a bad address.
+    """
+    for kind, address in identities.items():
+        if kind in (IdentityKind.EMAIL, IdentityKind.PEC) and "@" not in address:
+            raise CallerError(f"«{address}» non è un indirizzo di posta.")
+        if find(session, kind, address) is not None:
+            raise Conflict(f"L'indirizzo «{address}» appartiene già a un richiedente.")
+    person = Requester(name=name, language="it", created_at=now)
+    person.identities = [
+        Identity(kind=kind, address=normal_address(kind, address), verified_at=now)
+        for kind, address in identities.items()
+    ]
+    session.add(person)
+    session.flush()
+    return person
+
+
+def normal_address(kind: IdentityKind, address: str) -> str:
+    """Return an address as it is stored: mail addresses and sign-in names in lower case."""
+    address = address.strip()
+    return address if kind in (IdentityKind.CMS, IdentityKind.TELEGRAM) else address.lower()
+
+
+def _create(
+    session: Session, kind: IdentityKind, address: str, name: str, *, now: datetime
+) -> Known:
+    connection = session.connection()
+    requester_id = connection.execute(
+        insert(_REQUESTER).returning(_REQUESTER.c.id),
+        {"name": name[:200], "language": "it", "created_at": now},
+    ).scalar_one()
+    connection.execute(
+        insert(_IDENTITY), {"requester_id": requester_id, "kind": kind, "address": address}
+    )
+    return Known(requester_id, name[:200], "it", new=True)
