@@ -15,9 +15,9 @@ from core.db import Store
 from core.errors import Transient
 from core.model import TimelineEntry
 
-#: Called in the watcher's thread with the ids of Conversations that changed; an empty set means
-#: that something else did, as a new Outbox entry.
-Listener = Callable[[frozenset[int]], None]
+#: Called in the watcher's thread with the ids of Conversations that changed: an empty set means
+#: that something else did, as a new Outbox entry; None that anything may have (a lost connection).
+Listener = Callable[[frozenset[int] | None], None]
 
 #: Seconds between two looks at SQLite's change counter; a look costs some microseconds.
 POLL_SECONDS = 0.015
@@ -65,6 +65,7 @@ class Changes:
         return forget
 
     def _watch(self) -> None:
+        look: Callable[[], Iterator[frozenset[int] | None]]
         look = self._watch_sqlite if self._store.embedded else self._watch_postgresql
         while not self._stop.is_set():
             try:
@@ -74,7 +75,7 @@ class Changes:
                 _log.warning("changes.lost", fault=str(fault))
                 self._stop.wait(RECONNECT_SECONDS)
 
-    def _wake(self, conversations: frozenset[int]) -> None:
+    def _wake(self, conversations: frozenset[int] | None) -> None:
         for listener in tuple(self._listeners):
             try:
                 listener(conversations)
@@ -110,15 +111,15 @@ class Changes:
         found = frozenset(row.conversation_id for row in rows if row.conversation_id is not None)
         return newest, found
 
-    def _watch_postgresql(self) -> Iterator[frozenset[int]]:
+    def _watch_postgresql(self) -> Iterator[frozenset[int] | None]:
         address = self._store.engine.url.set(drivername="postgresql")
         try:
             with psycopg.connect(
                 address.render_as_string(hide_password=False), autocommit=True
             ) as connection:
                 connection.execute(f"LISTEN {CHANNEL}")
-                # What happened while nobody listened is unknown: wake everybody once.
-                yield frozenset()
+                # What happened while nobody listened is unknown.
+                yield None
                 while not self._stop.is_set():
                     for notice in connection.notifies(timeout=0.5, stop_after=1):
                         yield frozenset({int(notice.payload)} if notice.payload else ())

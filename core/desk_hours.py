@@ -193,7 +193,7 @@ class DeskHoursAndTargets(DeskPart):
         return targets
 
     def windows(self, weekday: int) -> Windows:
-        """Return the staffed windows of a weekday (0 is Monday) as half-open minutes since midnight."""
+        """Return a weekday's staffed windows (0 is Monday), half-open, in minutes of the day."""
         return _windows_by_day(self.hours).get(weekday, ())
 
     def severity_label(self, code: str) -> str:

@@ -86,7 +86,8 @@ class DeskProfile(DeskHoursAndTargets):
         default=("Bassa", "Media", "Alta", "Urgente"), description="The Requester's *priorità*."
     )
     default_priority: str = Field(
-        default="Media", validate_default=True, description="The one chosen at first.")
+        default="Media", validate_default=True, description="The one chosen at first."
+    )
     delivery_modes: tuple[str, ...] = Field(default=(), description="Service by contract.")
     auto_close_days: int | None = Field(
         default=4, gt=0, description="Days from solved to closed; null: only Operators close."

@@ -29,6 +29,12 @@ class Contact(DeskPart):
     value: str = Field(default="", description="Number, address or URL behind the line.")
     note: str = Field(default="", description="When or for whom, below the line.")
 
+    @property
+    def label(self) -> str:
+        """The words of the line before its value (`NUMERO VERDE`); empty where there are none."""
+        before, found, _ = self.text.rpartition(self.value) if self.value else ("", "", "")
+        return before.rstrip(": ") if found else ""
+
 
 class Section(DeskPart):
     heading: str = Field(default="", description="Heading of this part of the page.")
