@@ -64,15 +64,35 @@ run: frontend ## Start the demo: five desks, made-up people, mail that only the 
 
 # --- checks and tests ------------------------------------------------------------------------
 
+# For tools that say much when all is well: show what they said only when they fail.
+QUIETLY = said=$$($(1) 2>&1) || { echo "$$said"; exit 1; }
 SLOW := postgres or rabbitmq or browser or faults or slow
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, format, types, layers, dependencies, templates, secrets
+check: check-code check-types check-layers check-packages check-pages check-secrets ## Lint, types, layers, dependencies, templates, secrets (-k: do not stop at the first)
+
+.PHONY: check-code
+check-code: $(VENV)/dev.stamp
 	@echo "ruff"; $(BIN)/ruff check --quiet; $(BIN)/ruff format --quiet --check
+
+.PHONY: check-types
+check-types: $(VENV)/dev.stamp
 	@echo "mypy"; $(BIN)/mypy --no-error-summary
-	@echo "import-linter"; $(BIN)/lint-imports --no-cache >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
-	@echo "deptry"; $(BIN)/deptry . 2>$(VENV)/deptry.log || { cat $(VENV)/deptry.log; exit 1; }
+
+.PHONY: check-layers
+check-layers: $(VENV)/dev.stamp
+	@echo "import-linter"; $(call QUIETLY,$(BIN)/lint-imports --no-cache)
+
+.PHONY: check-packages
+check-packages: $(VENV)/dev.stamp
+	@echo "deptry"; $(call QUIETLY,$(BIN)/deptry .)
+
+.PHONY: check-pages
+check-pages: $(VENV)/dev.stamp
 	@echo "djlint"; $(BIN)/djlint portal/templates --quiet --check; $(BIN)/djlint portal/templates --quiet --lint
+
+.PHONY: check-secrets
+check-secrets: $(VENV)/dev.stamp
 	@echo "detect-secrets"; tools/check-secrets
 
 .PHONY: format
