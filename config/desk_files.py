@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from config.desk_problems import Location
 
 __all__ = [
-    "EXAMPLE_DESKS",
     "DeskFileError",
     "desk_schema",
     "load_contract",
@@ -34,7 +33,6 @@ __all__ = [
     "new_desk_text",
 ]
 
-EXAMPLE_DESKS = Path(__file__).parent / "desks"
 NEW_DESK = Path(__file__).parent / "new_desk.yaml"
 
 Contract = TypeVar("Contract", bound=DeskHoursAndTargets)

@@ -115,6 +115,9 @@ class RequestList(DeskPart):
         min_length=1,
         description="Columns, in order.",
     )
+    date_format: str = Field(
+        default="dd/MM/yyyy HH:mm", description="How days are written in the list (CLDR pattern)."
+    )
     filters: tuple[Entry, ...] = Field(default=(), description="Filters beside the search.")
     search: str = Field(default="Cerca richieste", description="Words in the search field.")
     follow: str = Field(default="Segui", description="Button that follows a list.")
@@ -166,24 +169,30 @@ class Chat(DeskPart):
 
 
 class Buttons(DeskPart):
-    """Labels of the Operators' verbs."""
+    """What an Operator presses; every label can be changed."""
 
-    take: str = "Prendi in carico"
-    assign: str = "Assegna"
-    answer: str = "Rispondi"
-    internal_message: str = "Comunicazione interna"
-    progress: str = "In lavorazione"
-    wait: str = "In attesa del richiedente"
-    wait_third: str = "In attesa di terzi"
-    resume: str = "Riprendi"
-    escalate: str = "Passa al livello superiore"
-    solve: str = "Risolvi"
-    close: str = "Chiudi"
-    reopen: str = "Riapri"
-    merge: str = "Unisci"
-    split: str = "Separa"
-    cancel: str = "Annulla"
-    follow: str = "Segui"
+    take: str = Field(default="Prendi in carico", description="Take a Ticket.")
+    assign: str = Field(default="Assegna", description="Give it to an Operator.")
+    answer: str = Field(default="Rispondi", description="Answer the Requester.")
+    internal_message: str = Field(
+        default="Comunicazione interna", description="Write to Operators only."
+    )
+    progress: str = Field(
+        default="In lavorazione", description="Tell technical staff the progress."
+    )
+    wait: str = Field(default="In attesa del richiedente", description="Wait for the Requester.")
+    wait_third: str = Field(default="In attesa di terzi", description="Wait for somebody else.")
+    resume: str = Field(default="Riprendi", description="End the waiting.")
+    escalate: str = Field(
+        default="Passa al livello superiore", description="Give it to the level above."
+    )
+    solve: str = Field(default="Risolvi", description="Mark it solved.")
+    close: str = Field(default="Chiudi", description="Close it.")
+    reopen: str = Field(default="Riapri", description="Work on it again.")
+    merge: str = Field(default="Unisci", description="Merge it into another.")
+    split: str = Field(default="Separa", description="Make a Ticket of a Message.")
+    cancel: str = Field(default="Annulla", description="Cancel it (spam, double).")
+    follow: str = Field(default="Segui", description="Follow it.")
 
 
 class PublishedTargets(DeskPart):
