@@ -37,7 +37,7 @@ class MailServer:
         self._grace = 0.0
 
     def start(self) -> tuple[str, int]:
-        """Bind and serve; returns (host, port). Raises OSError when the address is not to be had."""
+        """Bind and serve; returns (host, port). OSError: the address is not to be had."""
         # aiosmtpd logs each command with its addresses at INFO: personal data nobody asked for.
         logging.getLogger("mail.log").setLevel(logging.WARNING)
         name = f"{self._edge.listen.protocol}-listener"
@@ -93,7 +93,7 @@ class MailServer:
                 session.hang_up(CLOSING)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._grace
-        while self._edge.sessions and loop.time() < deadline:
+        while self._edge.sessions and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
         for session in tuple(self._edge.sessions):
             if isinstance(session.transport, asyncio.Transport):

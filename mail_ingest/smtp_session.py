@@ -12,15 +12,12 @@ import collections
 import errno
 import logging
 import re
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from mail_ingest.arrival import Arrived, Clock, Listen, Spool, SpoolFull
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +74,7 @@ class _Hooks:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
 
-    async def handle_EHLO(  # noqa: PLR0913 - the signature is aiosmtpd's
+    async def handle_EHLO(
         self,
         _server: SMTP,
         session: Session,
@@ -91,7 +88,7 @@ class _Hooks:
         lines[-1:-1] = ["250-ENHANCEDSTATUSCODES", "250-PIPELINING"]
         return ["\r\n".join(lines)]
 
-    async def handle_RCPT(  # noqa: PLR0913 - the signature is aiosmtpd's
+    async def handle_RCPT(
         self,
         _server: SMTP,
         _session: Session,
@@ -125,13 +122,14 @@ class MailSession(SMTP):
     """One connection of a peer that speaks SMTP."""
 
     command_size_limit = COMMAND_LIMIT
-    command_size_limits: dict[str, int] = collections.defaultdict(lambda: COMMAND_LIMIT)
     line_length_limit = BUFFER
 
     def __init__(self, edge: Edge, loop: asyncio.AbstractEventLoop) -> None:
         self._edge = edge
         #: True from `354` to the answer: a stopping listener lets this mail end.
         self.in_data = False
+        # aiosmtpd shares one table among all dialogues and lets each EHLO raise its limits.
+        self.command_size_limits = collections.defaultdict(lambda: COMMAND_LIMIT)
         super().__init__(
             _Hooks(edge),
             data_size_limit=edge.listen.size_limit,
@@ -262,13 +260,13 @@ class MailSession(SMTP):
         try:
             stored = self._edge.spool.put(self._arrived(raw, envelope))
             answer = await self._outcome(stored)
-        except Exception as error:  # whatever fails is our fault: never 5xx, the peer comes again
+        except Exception as error:  # noqa: BLE001 - whatever fails is our fault: never 5xx, the peer comes again
             answer = _our_fault(error)
         self._reset_timeout()
         return answer
 
     def _arrived(self, raw: bytes, envelope: Envelope) -> Arrived:
-        peer = self.session.peer if self.session else None
+        peer: object = self.session.peer if self.session else None  # a tuple, whatever the hint
         sender = envelope.mail_from or ""
         return Arrived(
             raw=raw,
@@ -340,7 +338,7 @@ def _our_fault(error: BaseException) -> str:
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Does the error, or what caused it, say that the disk is full?"""
+    """True when the error, or what caused it, says that the disk is full."""
     for _ in range(10):
         if error is None:
             return False
