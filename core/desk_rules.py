@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from core.desk_hours import DeskPart
 
@@ -68,8 +68,17 @@ class Notice(DeskPart):
     subject: str = Field(
         default="", description="First words of the subject, in place of the template's."
     )
-    enabled: bool = Field(default=True, description="False: never sent, for the reason given.")
+    enabled: bool = Field(
+        default=True, validate_default=True, description="False: never sent, for the reason given."
+    )
     reason: str = Field(default="", description="Why it is sent or not, for Operators.")
+
+    @field_validator("enabled")
+    @classmethod
+    def _what_is_sent_has_a_text(cls, enabled: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's signature
+        if enabled and not info.data.get("template", "-"):
+            raise ValueError("a notice that is sent needs its `template`")
+        return enabled
 
 
 class Pauses(DeskPart):

@@ -86,12 +86,16 @@ def problems(folder: Path, text: str | bytes, *, name: str = "uno.yaml") -> list
         ("direct_close: si\n", "uno.yaml:5: direct_close: must be true or false"),
         ("default_priority: Max\n", "uno.yaml:5: default_priority: `Max` is not among"),
         (
-            "notices:\n  - {event: opened, audience: requester}\n",
+            "notices:\n  - {event: opened, audience: requester, template: x}\n",
             "uno.yaml:6: notices[0].event: `opened` is not known here: use 'ticket_opened'",
         ),
         (
-            "notices:\n  - {event: ticket_opened}\n",
+            "notices:\n  - {event: ticket_opened, template: x}\n",
             "uno.yaml:6: notices[0].audience: is missing: add it",
+        ),
+        (
+            "notices:\n  - {event: ticket_opened, audience: requester}\n",
+            "uno.yaml:6: notices[0].enabled: a notice that is sent needs its `template`",
         ),
         (
             "registered_senders_only: true\n",
