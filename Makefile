@@ -23,6 +23,9 @@ help: ## List the targets
 setup: $(VENV)/dev.stamp ## Create .venv with everything pinned (PYTHON=... chooses the interpreter)
 	@echo "Ready: $(VENV) with $$($(BIN)/python --version)"
 
+# Where the Python behind .venv went away, as after a system upgrade, everything is made anew.
+$(if $(wildcard $(BIN)/python),,$(shell rm -f $(VENV)/*.stamp))
+
 $(BIN)/python:
 	@python=$$(tools/find-python $(PYTHON)); echo "Creating $(VENV) with $$python"; \
 		"$$python" -m venv --clear $(VENV)
