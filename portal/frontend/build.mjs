@@ -55,8 +55,9 @@ async function bundle(words) {
     entryNames: "[name].[hash]",
     assetNames: "[name].[hash]",
     loader: { ".woff2": "file", ".svg": "file" },
-    // Addresses such as url(data:…) stay as they are; every other one becomes a hashed file.
     metafile: true,
+    // Bootstrap Italia says that its plugins have no side effects; they listen from their import on.
+    ignoreAnnotations: true,
     plugins: [bootstrapItalia(words)],
   });
   const manifest = {};
@@ -96,7 +97,7 @@ async function compress(file) {
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const own = await texts([...(await filesUnder(templates)), ...(await filesUnder(join(here, "src", "js")))]);
-const plugins = ["collapse", "navbar-collapsible", "notification", "base-component", "util/backdrop"];
+const plugins = ["navbar-collapsible", "base-component", "util/backdrop"];
 const named = await texts(plugins.map((p) => join(italia, "plugins", `${p}.js`)));
 const manifest = await bundle(wordsOf(own + named));
 await put(manifest, "sprites.svg", await sprite(own));

@@ -1,0 +1,80 @@
+// Files for a message: by button, by drag, by paste. The file input stays the one place that holds
+// them, so that the form is the same with and without this script.
+
+const size = (bytes) =>
+  bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1).replace(".", ",")} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
+
+function named(file, index) {
+  // Browsers call every pasted picture image.png; the reader deserves to tell them apart.
+  if (file.name !== "image.png") return file;
+  return new File([file], `schermata-${index}.png`, { type: file.type });
+}
+
+export class Attachments {
+  #form;
+  #input;
+  #list;
+  #pasted = 0;
+
+  constructor(form) {
+    this.#form = form;
+    this.#input = form.querySelector('input[type="file"]');
+    this.#list = form.querySelector("[data-chosen]");
+    form.classList.add("attach-live");
+    this.#input.addEventListener("change", () => this.#draw());
+    form.addEventListener("paste", (event) => this.#paste(event));
+    for (const type of ["dragenter", "dragover", "dragleave", "drop"])
+      form.addEventListener(type, (event) => this.#drag(event));
+  }
+
+  get files() {
+    return [...this.#input.files];
+  }
+
+  get tooBig() {
+    return this.files.reduce((sum, file) => sum + file.size, 0) > Number(this.#form.dataset.maxBytes);
+  }
+
+  clear() {
+    this.#set([]);
+  }
+
+  #set(files) {
+    const transfer = new DataTransfer();
+    files.forEach((file) => transfer.items.add(file));
+    this.#input.files = transfer.files;
+    this.#draw();
+  }
+
+  #paste(event) {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (!files.length) return;
+    event.preventDefault();
+    this.#set([...this.files, ...files.map((file) => named(file, ++this.#pasted))]);
+  }
+
+  #drag(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    this.#form.classList.toggle("attach-over", event.type === "dragenter" || event.type === "dragover");
+    if (event.type === "drop") this.#set([...this.files, ...event.dataTransfer.files]);
+  }
+
+  #draw() {
+    const row = this.#form.querySelector("[data-chosen-row]").content;
+    this.#list.replaceChildren(
+      ...this.files.map((file, index) => {
+        const item = row.cloneNode(true).firstElementChild;
+        item.querySelector(".file-name").textContent = file.name;
+        item.querySelector(".file-size").textContent = size(file.size);
+        item.querySelector("[data-remove] .visually-hidden").textContent = ` ${file.name}`;
+        item.querySelector("[data-remove]").addEventListener("click", () => {
+          this.#set(this.files.filter((_, other) => other !== index));
+          this.#input.focus();
+        });
+        return item;
+      }),
+    );
+    this.#list.hidden = !this.files.length;
+  }
+}

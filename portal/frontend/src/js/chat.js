@@ -1,0 +1,4 @@
+// The chat page's script.
+import { start } from "./start.js";
+
+start();
