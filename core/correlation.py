@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.contents import insert_once
-from core.model import Delivery, Desk, MailRef, Participant, Ticket
+from core.model import Conversation, Delivery, Desk, MailRef, Participant, Ticket
 from core.references import read_reply_token, subject_references, token_conversation
 
 #: Ids of one mail that are looked up and remembered (RFC 5322 sets no limit, mail.md does).
@@ -35,16 +35,18 @@ def match(
     senders: tuple[str, ...],
     references: Sequence[str],
     subject: str,
+    desk_id: int,
 ) -> Match | None:
     """Find the Conversation across all Desks: token, then References, then `[code #number]`.
 
     `tags` are the plus tags of our own addresses that the mail was sent to; `senders` the
-    addresses that it comes from, lower case.
+    addresses that it comes from, lower case; `desk_id` the Desk that it was sent to, which wins
+    where one mail to two Desks began two Conversations.
     """
     by_token = _by_token(session, keys, tags, senders)
     if by_token is not None:
         return by_token
-    found = _by_references(session, references) or _by_subject(session, subject)
+    found = _by_references(session, references, desk_id) or _by_subject(session, subject)
     if found is None:
         return None
     return Match(found, _takes_part(session, found, senders), signed=False)
@@ -110,19 +112,21 @@ def _by_token(
     return None
 
 
-def _by_references(session: Session, references: Sequence[str]) -> int | None:
+def _by_references(session: Session, references: Sequence[str], desk_id: int) -> int | None:
     wanted = list(dict.fromkeys(references))[-REFERENCES_KEPT:]
     if not wanted:
         return None
     rows = session.execute(
-        select(MailRef.message_id, MailRef.conversation_id)
+        select(MailRef.message_id, MailRef.conversation_id, Conversation.desk_id)
+        .join(Conversation, Conversation.id == MailRef.conversation_id)
         .where(MailRef.message_id.in_(wanted))
         .order_by(MailRef.id)
     ).all()
     if not rows:
         return None
     # The newest id that we know wins: a thread that was split goes on where it was last.
-    return max(rows, key=lambda row: wanted.index(row.message_id)).conversation_id
+    newest = max(rows, key=lambda row: (wanted.index(row.message_id), row.desk_id == desk_id))
+    return newest.conversation_id
 
 
 def _by_subject(session: Session, subject: str) -> int | None:

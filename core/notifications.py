@@ -29,7 +29,13 @@ from core.references import new_message_id, reply_address
 PER_ADDRESS_HOUR = 10
 PER_CONVERSATION_DAY = 5
 
+#: The Outbox topic of a Delivery that waits to be sent.
+DELIVER = "mail.deliver"
+#: The event of the answer to an unregistered sender, and its template.
+REGISTRATION = "registration"
+
 _DELIVERY = Delivery.__table__
+_INSERT = insert(_DELIVERY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,48 +98,61 @@ def send(
     *,
     now: datetime,
     suppressed: str | None = None,
-) -> int:
-    """Fix one text with its Message-ID and put it in the outbox; return the Delivery's id.
+) -> None:
+    """Fix one text with its Message-ID and put it in the outbox.
 
     The subject carries the reference, the reply address a token for this recipient, and the
     thread's ids stand in In-Reply-To and References, so that every mail program threads it.
     """
-    domain = case.desk.address.partition("@")[2]
-    mail_id = new_message_id(domain)
     thread = correlation.thread(session, case.conversation_id)
-    delivery_id = session.connection().execute(
-        insert(_DELIVERY).returning(_DELIVERY.c.id),
-        {
-            "desk_id": case.desk_id,
-            "conversation_id": case.conversation_id,
-            "message_id": outgoing.message_id,
-            "event": outgoing.event,
-            "channel": Channel.EMAIL,
-            "recipient": outgoing.recipient,
-            "reply_to": reply_address(
-                ports(session).reply_keys,
-                intake=case.desk.address,
-                conversation_id=case.conversation_id,
-                recipient=outgoing.recipient,
-            ),
-            "mail_id": mail_id,
-            "in_reply_to": thread.in_reply_to,
-            "references": thread.references,
-            "subject": outgoing.text.subject,
-            "body_text": outgoing.text.text,
-            "body_html": outgoing.text.html,
-            "automatic": outgoing.automatic,
-            "state": DeliveryState.SUPPRESSED if suppressed else DeliveryState.WAITING,
-            "reason": suppressed or "",
-            "created_at": now,
-        },
-    ).scalar_one()
+    reply_to = reply_address(
+        ports(session).reply_keys,
+        intake=case.desk.address,
+        conversation_id=case.conversation_id,
+        recipient=outgoing.recipient,
+    )
+    row = {
+        "desk_id": case.desk_id,
+        "conversation_id": case.conversation_id,
+        "reply_to": reply_to,
+        "in_reply_to": thread.in_reply_to,
+        "references": thread.references,
+    }
+    mail_id = _put(session, case.desk, outgoing, row, now=now, suppressed=suppressed)
     if suppressed:
         _record_suppression(session, case, outgoing, suppressed, now=now)
-        return delivery_id
-    correlation.remember(session, case.conversation_id, [mail_id])
-    outbox.put(session, "mail.deliver", {"delivery": delivery_id}, now=now)
-    return delivery_id
+    else:
+        correlation.remember(session, case.conversation_id, [mail_id])
+
+
+def tell_how_to_register(
+    session: Session,
+    desk: DeskProfile,
+    desk_id: int,
+    recipient: str,
+    *,
+    answers: str | None,
+    now: datetime,
+) -> None:
+    """Answer somebody whose mail a Desk may not take yet: constant text, once an hour (S2-06)."""
+    lately = select(Delivery.id).where(
+        Delivery.recipient == recipient,
+        Delivery.event == REGISTRATION,
+        Delivery.created_at > now - timedelta(hours=1),
+    )
+    if session.scalar(lately.limit(1)) is not None:
+        return
+    context = {"desk": desk, "public_url": ports(session).public_url}
+    text = ports(session).render(REGISTRATION, context, language=desk.language)
+    outgoing = Outgoing(recipient=recipient, text=text, event=REGISTRATION, automatic=True)
+    row = {
+        "desk_id": desk_id,
+        "conversation_id": None,
+        "reply_to": desk.address,
+        "in_reply_to": answers,
+        "references": [answers] if answers else [],
+    }
+    _put(session, desk, outgoing, row, now=now, suppressed=None)
 
 
 def reply_subject(case: Case) -> str:
@@ -150,6 +169,37 @@ def tagged(subject: str, case: Case) -> str:
         return subject
     reference = case.desk.subject_reference(case.number)
     return subject if reference in subject else f"{subject} {reference}"
+
+
+def _put(
+    session: Session,
+    desk: DeskProfile,
+    outgoing: Outgoing,
+    row: dict[str, Any],
+    *,
+    now: datetime,
+    suppressed: str | None,
+) -> str:
+    """Insert the Delivery and, unless it is suppressed, the work to send it; return its id."""
+    mail_id = new_message_id(desk.address.partition("@")[2])
+    row |= {
+        "message_id": outgoing.message_id,
+        "event": outgoing.event,
+        "channel": Channel.EMAIL,
+        "recipient": outgoing.recipient,
+        "mail_id": mail_id,
+        "subject": outgoing.text.subject,
+        "body_text": outgoing.text.text,
+        "body_html": outgoing.text.html,
+        "automatic": outgoing.automatic,
+        "state": DeliveryState.SUPPRESSED if suppressed else DeliveryState.WAITING,
+        "reason": suppressed or "",
+        "created_at": now,
+    }
+    delivery_id = session.connection().execute(_INSERT.returning(_DELIVERY.c.id), row).scalar_one()
+    if not suppressed:
+        outbox.put(session, DELIVER, {"delivery": delivery_id}, now=now)
+    return mail_id
 
 
 def _audience(session: Session, audience: str, case: Case) -> Sequence[tuple[str, str]]:

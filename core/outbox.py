@@ -76,6 +76,27 @@ def put(
     return True
 
 
+def put_all(
+    session: Session, topic: str, payloads: Sequence[dict[str, Any]], *, now: datetime
+) -> None:
+    """Put many pieces of the same work in the outbox with one statement."""
+    if not payloads:
+        return
+    rows = [
+        {
+            "topic": topic,
+            "payload": payload,
+            "state": EntryState.WAITING,
+            "due_at": now,
+            "attempts": 0,
+            "created_at": now,
+        }
+        for payload in payloads
+    ]
+    ids = session.connection().execute(_INSERT.returning(_TABLE.c.id), rows).scalars()
+    session.info.setdefault("outbox_ids", []).extend((entry_id, topic) for entry_id in ids)
+
+
 def claim(
     session: Session,
     *,

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from core import conversations, timeline
+from core import conversations, correlation, timeline
 from core.access import require_answering
 from core.conversations import Appended, File, Words
 from core.desk_profile import DeskProfile
@@ -55,6 +55,10 @@ class Incoming:
     files: Sequence[File] = field(default=())
     external_id: str | None = None
     raw_mail_id: int | None = None
+    mail_id: str = ""
+    """The mail's own Message-ID; empty for other Channels and for a mail without one."""
+    mail_ids: Sequence[str] = ()
+    """The ids that the mail cites, oldest first."""
     automatic_source: str | None = None
     visitor_key: str | None = None
 
@@ -243,6 +247,7 @@ def _open(
         now=now,
     )
     appended = conversations.append(session, conversation_id, _requester_words(incoming), now=now)
+    _remember_mail(session, conversation_id, incoming)
     connection = session.connection()
     number = connection.execute(
         update(_DESK)
@@ -296,6 +301,7 @@ def _append(
     here = Received(ticket.conversation_id, ticket.id, None, opened=False)
     if appended is None:
         return here
+    _remember_mail(session, ticket.conversation_id, incoming)
     ticket.updated_at = now
     person = f"requester:{incoming.requester_id}"
     case = replace(case_of(session, ticket), automatic_source=incoming.automatic_source)
@@ -307,6 +313,13 @@ def _append(
     change = _change(ticket, Fact.REQUESTER_WROTE, person, None, seq=appended.seq)
     happened(session, Happening(change=change, case=case, said=said), now=now)
     return replace(here, message_id=appended.message_id)
+
+
+def _remember_mail(session: Session, conversation_id: int, incoming: Incoming) -> None:
+    # Before the reactions: the acknowledgement already answers this mail.
+    correlation.remember(
+        session, conversation_id, incoming.mail_ids, received=incoming.mail_id
+    )
 
 
 def _say(

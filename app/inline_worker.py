@@ -1,0 +1,90 @@
+"""The embedded binding: threads that claim from the outbox, woken by the store's own changes."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+import structlog
+
+from app.jobs import RECURRING
+from app.runner import Runner
+from core import clock
+from core.changes import Changes
+from core.db import Store
+from core.errors import SportelloError
+
+#: Seconds that a worker sleeps at most: work that falls due later needs nobody to wake it.
+IDLE_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class InlineWorker:
+    """Worker threads of one process, and one that runs what recurs."""
+
+    def __init__(self, store: Store, runner: Runner, changes: Changes, *, threads: int) -> None:
+        """Work with `threads` threads; nothing runs before `start`."""
+        self._store = store
+        self._runner = runner
+        self._wake = threading.Condition()
+        self._tick = 0
+        self._stopping = False
+        self._forget = changes.listen(lambda _: self._poke())
+        names = [(self._work, f"worker-{number}") for number in range(threads)]
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target, name in [*names, (self._recur, "recurring")]
+        ]
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._runner.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being worked on, then end."""
+        self._forget()
+        self._stopping = True
+        self._poke()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        self._runner.stop()
+
+    def _poke(self) -> None:
+        with self._wake:
+            self._tick += 1
+            self._wake.notify_all()
+
+    def _work(self) -> None:
+        while not self._stopping:
+            tick = self._tick
+            try:
+                if self._runner.run_due():
+                    continue
+            except SportelloError as fault:
+                _log.warning("worker.waits", fault=str(fault))
+            except Exception:
+                _log.exception("worker.failed")
+            with self._wake:
+                # A change between the look and here must not be slept over.
+                if self._tick == tick and not self._stopping:
+                    self._wake.wait(IDLE_SECONDS)
+
+    def _recur(self) -> None:
+        due: dict[str, datetime] = {}
+        while not self._stopping:
+            now = clock.now()
+            for job in RECURRING:
+                if due.get(job.name, now) > now:
+                    continue
+                due[job.name] = now + job.every
+                try:
+                    with self._store.begin() as session:
+                        job.run(session, now=now)
+                except SportelloError as fault:
+                    _log.warning("sweep.failed", sweep=job.name, fault=str(fault))
+            with self._wake:
+                if not self._stopping:
+                    self._wake.wait(IDLE_SECONDS * 10)

@@ -1,0 +1,86 @@
+"""The one job list: which topic is handled by what, and what recurs. Both bindings run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from core import mailbox, notifications, sweeps
+from core.db import Store
+from mail_ingest import intake
+from mail_ingest.deliver import Courier
+
+
+class Failed(Protocol):
+    """What a topic notes of a failure, in the transaction that records it."""
+
+    def __call__(
+        self,
+        session: Session,
+        payload: dict[str, Any],
+        fault: BaseException,
+        *,
+        given_up: bool,
+        now: datetime,
+    ) -> None:
+        """Show the failure where a person looks for it."""
+
+
+class Record(Protocol):
+    """Writes down what was thought, in one transaction; leaves alone what changed meanwhile."""
+
+    def __call__(self, session: Session, thought: Any, *, now: datetime) -> None:
+        """Write; raises Transient or Permanent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """Read, think, record: long calls stand in `think`, outside any transaction."""
+
+    think: Callable[[Store, dict[str, Any]], Any]
+    record: Record
+    failed: Failed
+    attempts: int | None
+    """How many tries before it is set aside; None: five days, as mail."""
+    together: bool
+    """Whether many may be recorded in one transaction (not where `think` changed the world)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurring:
+    """Work that nobody puts in the outbox: a sweep over what is due."""
+
+    name: str
+    every: timedelta
+    run: Callable[..., None]
+    """Called with a session and `now`."""
+
+
+def job_list(courier: Courier) -> Mapping[str, Handler]:
+    """Return the handlers by topic."""
+    return {
+        mailbox.PROCESS: Handler(
+            think=intake.think,
+            record=intake.record,
+            failed=intake.failed,
+            attempts=5,
+            together=True,
+        ),
+        notifications.DELIVER: Handler(
+            think=courier.think,
+            record=courier.record,
+            failed=courier.failed,
+            attempts=None,
+            together=False,
+        ),
+    }
+
+
+RECURRING: tuple[Recurring, ...] = (
+    Recurring(name="forget_logins", every=timedelta(hours=1), run=sweeps.forget_logins),
+    Recurring(name="forget_done_work", every=timedelta(hours=1), run=sweeps.forget_done_work),
+)

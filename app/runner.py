@@ -1,0 +1,163 @@
+"""Runs claimed jobs: think outside, record inside, keep the lease, decide what follows a failure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from app.jobs import Handler
+from core import clock, outbox
+from core.db import Store
+from core.errors import Permanent, SportelloError, Transient
+from core.outbox import Job
+
+#: Seconds between two renewals of the leases of jobs that are being worked on.
+RENEW_SECONDS = 20
+
+_log = structlog.get_logger(__name__)
+
+
+class LeaseLost(Transient):
+    """Another worker took the job over: what was thought here is not recorded."""
+
+
+class Runner:
+    """Runs jobs of one store; safe to share by threads."""
+
+    def __init__(self, store: Store, handlers: Mapping[str, Handler]) -> None:
+        """Run `handlers` on `store`."""
+        self._store = store
+        self._handlers = handlers
+        self._held: dict[int, Job] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._renewer = threading.Thread(target=self._renew, name="leases", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew the leases of jobs that take long."""
+        self._renewer.start()
+
+    def stop(self) -> None:
+        """End the renewals."""
+        self._stop.set()
+        self._renewer.join(timeout=5)
+
+    def run_due(self) -> int:
+        """Claim what is due and run it; return how many jobs that was."""
+        with self._store.read() as session:
+            # Looking costs no write lock; an idle worker must not stand in a writer's way.
+            due_at = outbox.next_due(session)
+        if due_at is None or due_at > clock.now():
+            return 0
+        with self._store.begin() as session:
+            jobs = outbox.claim(session, now=clock.now(), topics=list(self._handlers))
+        self._run(jobs)
+        return len(jobs)
+
+    def run_entry(self, entry_id: int) -> bool:
+        """Run one entry; False where it is not due or somebody else has it."""
+        with self._store.begin() as session:
+            jobs = outbox.claim(session, now=clock.now(), ids=[entry_id], limit=1)
+        self._run(jobs)
+        return bool(jobs)
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        with self._holding(jobs):
+            thoughts = [(job, self._handlers[job.topic]) for job in jobs]
+            together = [pair for pair in thoughts if pair[1].together]
+            self._run_together(together)
+            for job, handler in thoughts:
+                if not handler.together:
+                    self._run_alone(job, handler)
+
+    def _run_together(self, pairs: Sequence[tuple[Job, Handler]]) -> None:
+        ready: list[tuple[Job, Handler, Any]] = []
+        for job, handler in pairs:
+            try:
+                ready.append((job, handler, handler.think(self._store, job.payload)))
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is retried or set aside
+                self._fail(job, handler, fault)
+        if not ready:
+            return
+        try:
+            with self._store.begin() as session:
+                now = clock.now()
+                for _, handler, thought in ready:
+                    handler.record(session, thought, now=now)
+                session.flush()
+                self._finish(session, [job for job, _, _ in ready])
+        except Exception as fault:  # noqa: BLE001 - as above
+            if len(ready) == 1:
+                self._fail(ready[0][0], ready[0][1], fault)
+                return
+            # One of them spoils the transaction: each alone, so that only that one is retried.
+            for job, handler, _ in ready:
+                self._run_alone(job, handler)
+
+    def _run_alone(self, job: Job, handler: Handler) -> None:
+        try:
+            thought = handler.think(self._store, job.payload)
+            with self._store.begin() as session:
+                handler.record(session, thought, now=clock.now())
+                session.flush()
+                self._finish(session, [job])
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is retried or set aside
+            self._fail(job, handler, fault)
+
+    def _finish(self, session: Any, jobs: Sequence[Job]) -> None:
+        if outbox.finish(session, jobs) != len(jobs):
+            raise LeaseLost
+
+    def _fail(self, job: Job, handler: Handler, fault: BaseException) -> None:
+        if isinstance(fault, LeaseLost):
+            return
+        now = clock.now()
+        retry = outbox.retry_after(
+            fault,
+            attempts=job.attempts,
+            limit=handler.attempts,
+            since=now - job.created_at,
+            now=now,
+        )
+        known = isinstance(fault, SportelloError)
+        _log.log(
+            30 if known else 40,
+            "job.failed",
+            topic=job.topic,
+            entry=job.id,
+            attempts=job.attempts,
+            next_try=retry.due_at.isoformat() if retry.due_at else "given up",
+            fault=f"{type(fault).__name__}: {fault}"[:500],
+            exc_info=None if known else fault,
+        )
+        with self._store.begin() as session:
+            given_up = outbox.fail(session, job, fault, retry=retry)
+            if given_up or isinstance(fault, (Transient, Permanent)):
+                handler.failed(session, job.payload, fault, given_up=given_up, now=now)
+
+    @contextmanager
+    def _holding(self, jobs: Sequence[Job]) -> Iterator[None]:
+        with self._lock:
+            self._held.update((job.id, job) for job in jobs)
+        try:
+            yield
+        finally:
+            with self._lock:
+                for job in jobs:
+                    self._held.pop(job.id, None)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEW_SECONDS):
+            with self._lock:
+                held = list(self._held.values())
+            if not held:
+                continue
+            try:
+                with self._store.begin() as session:
+                    outbox.renew(session, held, now=clock.now())
+            except SportelloError as fault:
+                _log.warning("leases.not_renewed", fault=str(fault))

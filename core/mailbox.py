@@ -1,0 +1,188 @@
+"""The lost-mail ledger: every mail seen has a line, committed before it is accepted, and one end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core import contents, outbox, timeline
+from core.access import require_answering
+from core.errors import NotPossible
+from core.model import Content, Disposition, Fact, Operator, RawMail
+from core.ports import ports
+from core.timeline import Change
+
+#: The Outbox topic of a mail that waits to be understood.
+PROCESS = "mail.process"
+
+_RAW = RawMail.__table__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One mail for one Desk, as it came."""
+
+    desk_id: int
+    raw: bytes
+    fingerprint: str
+    """Of the bytes less trace headers: a resend has the same."""
+    recipient: str
+    envelope_from: str
+    source: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailFacts:
+    """What the ledger line says of a mail that was read."""
+
+    from_address: str | None = None
+    subject: str | None = None
+    message_id: str | None = None
+    body_hash: str | None = None
+    auto_reason: str | None = None
+
+
+def spool(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> None:
+    """Write mails to the ledger and their processing to the outbox; a resend only counts up.
+
+    Once the transaction is committed the mails may be answered with 250 (RFC 5321 section 4.5).
+    """
+    files = ports(session).files
+    hashes = [contents.digest(one.raw) for one in arrivals]
+    rows: list[dict[str, object]] = []
+    for sha256, one in zip(hashes, arrivals, strict=True):
+        inline = len(one.raw) <= contents.INLINE_BYTES
+        if not inline:
+            files.write(sha256, one.raw)
+        rows.append({"sha256": sha256, "size": len(one.raw), "data": one.raw if inline else None})
+    contents.insert_once(session, Content.__table__, rows)
+    fresh = [
+        raw_id
+        for sha256, one in zip(hashes, arrivals, strict=True)
+        if (raw_id := _insert_line(session, sha256, one)) is not None
+    ]
+    outbox.put_all(session, PROCESS, [{"raw": raw_id} for raw_id in fresh], now=now)
+
+
+def settle(
+    session: Session,
+    raw_id: int,
+    disposition: Disposition,
+    *,
+    reason: str = "",
+    facts: MailFacts,
+    conversation_id: int | None = None,
+) -> None:
+    """Give a mail its end, once: each line has one disposition with its reason."""
+    session.connection().execute(
+        update(_RAW)
+        .where(_RAW.c.id == raw_id)
+        .values(
+            disposition=disposition,
+            reason=reason,
+            conversation_id=conversation_id,
+            from_address=facts.from_address[:320] if facts.from_address else None,
+            subject=facts.subject,
+            message_id=facts.message_id[:998] if facts.message_id else None,
+            body_hash=facts.body_hash,
+            auto_reason=facts.auto_reason,
+        )
+    )
+
+
+def give_up(session: Session, raw_id: int, *, reason: str, now: datetime) -> None:
+    """Set a mail aside that could not be processed; it stays visible, whole, with *Try again*."""
+    line = session.get_one(RawMail, raw_id)
+    if line.disposition is Disposition.WAITING:
+        line.disposition, line.reason = Disposition.GIVEN_UP, reason
+        _record(session, line, timeline.SYSTEM, Disposition.WAITING, now=now)
+
+
+def retry(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
+    """Process a mail again that was set aside."""
+    _back_to_work(session, line, operator, Disposition.GIVEN_UP, admitted=False, now=now)
+
+
+def admit(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
+    """Let a held mail in: it becomes a Message where it waited to go, or opens a Ticket."""
+    _back_to_work(session, line, operator, Disposition.HELD, admitted=True, now=now)
+
+
+def refuse(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
+    """Put a held or set-aside mail away for good; its line and its bytes stay."""
+    require_answering(operator, line.desk_id)
+    if line.disposition not in (Disposition.HELD, Disposition.GIVEN_UP):
+        raise NotPossible
+    old, line.disposition = line.disposition, Disposition.IGNORED
+    line.reason = f"{line.reason} · archiviata da {operator.name}".strip(" ·")
+    _record(session, line, timeline.actor(operator), old, now=now)
+
+
+def _back_to_work(
+    session: Session,
+    line: RawMail,
+    operator: Operator,
+    expected: Disposition,
+    *,
+    admitted: bool,
+    now: datetime,
+) -> None:
+    require_answering(operator, line.desk_id)
+    session.refresh(line, with_for_update=True)
+    if line.disposition is Disposition.WAITING:
+        return
+    if line.disposition is not expected:
+        raise NotPossible("Questa mail è già stata sistemata.")
+    line.disposition = Disposition.WAITING
+    outbox.put(session, PROCESS, {"raw": line.id, "admitted": admitted}, now=now)
+    _record(session, line, timeline.actor(operator), expected, now=now)
+
+
+def _record(
+    session: Session, line: RawMail, actor: str, old: Disposition, *, now: datetime
+) -> None:
+    change = Change(
+        kind=Fact.MAIL_SETTLED,
+        actor=actor,
+        desk_id=line.desk_id,
+        conversation_id=line.conversation_id,
+        from_value=old,
+        to_value=line.disposition,
+        reason=line.reason,
+        data={"raw": line.id},
+    )
+    timeline.record(session, change, now=now)
+
+
+def _insert_line(session: Session, sha256: str, one: Arrival) -> int | None:
+    """Insert the line of a mail; None where the same mail for the same recipient has one."""
+    insert_ = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    connection = session.connection()
+    raw_id = connection.execute(
+        insert_(_RAW).on_conflict_do_nothing().returning(_RAW.c.id),
+        {
+            "desk_id": one.desk_id,
+            "sha256": sha256,
+            "fingerprint": one.fingerprint,
+            "recipient": one.recipient,
+            "envelope_from": one.envelope_from,
+            "source": one.source,
+            "received_at": one.received_at,
+            "repeats": 0,
+            "disposition": Disposition.WAITING,
+            "reason": "",
+        },
+    ).scalar_one_or_none()
+    if raw_id is None:
+        connection.execute(
+            update(_RAW)
+            .where(_RAW.c.fingerprint == one.fingerprint, _RAW.c.recipient == one.recipient)
+            .values(repeats=_RAW.c.repeats + 1)
+        )
+    return raw_id

@@ -1,0 +1,368 @@
+"""Turns a committed mail into a Message, a Ticket or another end: read, think, record."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import contents, conversations, correlation, mailbox, notifications, requesters, tickets
+from core.conversations import File
+from core.correlation import Match
+from core.db import Store
+from core.desk_profile import DeskProfile
+from core.mailbox import MailFacts
+from core.model import (
+    Channel,
+    Desk,
+    Disposition,
+    IdentityKind,
+    ParticipantKind,
+    RawMail,
+)
+from core.ports import ports
+from core.requesters import Known
+from mail_ingest.addresses import normalise
+from mail_ingest.parse import MailTooComplex, ParsedMail, parse
+from mail_ingest.quoting import new_part
+
+#: People in copy of one mail that take part from then on.
+COPIES_KEPT = 20
+#: Codes of automatic mail that a person may still have written: a Ticket yes, an automatic answer no.
+WRITTEN_BY_PEOPLE = frozenset({"list", "precedence"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A mail of the ledger with what it says, as plain values that outlive the session."""
+
+    raw_id: int
+    desk_id: int
+    desk_code: str
+    recipient: str
+    envelope_from: str
+    disposition: Disposition
+    admitted: bool
+    held_for: int | None
+    """The Conversation that it waited to be let into."""
+    mail: ParsedMail | None
+    """None: over a limit of the parser."""
+    too_complex: str
+    body_hash: str
+
+    @property
+    def sender(self) -> str:
+        """The address it comes from, lower case; empty where it names none."""
+        return normalise(self.parsed.from_address or self.envelope_from)
+
+    @property
+    def parsed(self) -> ParsedMail:
+        """The mail; only to be asked for once `mail` is known to be there."""
+        assert self.mail is not None  # noqa: S101 - `decide` sets a complex mail aside first
+        return self.mail
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a mail ends without becoming a Message."""
+
+    disposition: Disposition
+    reason: str
+
+
+def think(store: Store, payload: dict[str, Any]) -> Read | None:
+    """Read a mail and parse it, outside any transaction; None where the line is gone."""
+    with store.read() as session:
+        line = session.execute(
+            select(
+                RawMail.desk_id,
+                RawMail.sha256,
+                RawMail.recipient,
+                RawMail.envelope_from,
+                RawMail.disposition,
+                RawMail.conversation_id,
+                Desk.code,
+            )
+            .join(Desk, Desk.id == RawMail.desk_id)
+            .where(RawMail.id == payload["raw"])
+        ).one_or_none()
+        if line is None:
+            return None
+        raw = contents.get(session, ports(session).files, line.sha256)
+    mail, too_complex = None, ""
+    try:
+        mail = parse(raw, envelope_from=line.envelope_from)
+    except MailTooComplex as fault:
+        too_complex = str(fault)
+    return Read(
+        raw_id=payload["raw"],
+        desk_id=line.desk_id,
+        desk_code=line.code,
+        recipient=line.recipient,
+        envelope_from=line.envelope_from,
+        disposition=line.disposition,
+        admitted=bool(payload.get("admitted")),
+        held_for=line.conversation_id,
+        mail=mail,
+        too_complex=too_complex,
+        body_hash=_body_hash(raw),
+    )
+
+
+def record(session: Session, read: Read | None, *, now: datetime) -> None:
+    """Give the mail its end, in one transaction; a mail that has one already is left alone."""
+    if read is None or read.disposition is not Disposition.WAITING:
+        return
+    match = None if read.mail is None else _match(session, read)
+    for rule in RULES:
+        end = rule(session, read, match, now)
+        if end is not None:
+            _settle(session, read, end, match)
+            return
+    _accept(session, read, match, now=now)
+
+
+def failed(
+    session: Session,
+    payload: dict[str, Any],
+    fault: BaseException,
+    *,
+    given_up: bool,
+    now: datetime,
+) -> None:
+    """Set a mail aside that failed too often; it stays visible, whole, with *Try again*."""
+    if given_up:
+        mailbox.give_up(session, payload["raw"], reason=str(fault), now=now)
+
+
+Rule = Callable[[Session, Read, Match | None, datetime], End | None]
+
+
+def _too_complex(_: Session, read: Read, __: Match | None, ___: datetime) -> End | None:
+    if read.mail is None:
+        return End(Disposition.GIVEN_UP, f"Messaggio fuori dai limiti: {read.too_complex}")
+    return None
+
+
+def _own(session: Session, read: Read, _: Match | None, __: datetime) -> End | None:
+    """A mail of ours that came back: answering it would be a loop."""
+    if read.parsed.x_loop or ports(session).desks.by_address(read.sender) is not None:
+        return End(Disposition.IGNORED, "È una nostra mail tornata indietro.")
+    return None
+
+
+def _automatic(_: Session, read: Read, __: Match | None, ___: datetime) -> End | None:
+    """A machine wrote it: it never opens, answers, re-opens or closes (RFC 3834, znuny#138)."""
+    reason = read.parsed.auto_reason
+    if reason is None or reason in WRITTEN_BY_PEOPLE or read.admitted:
+        return None
+    return End(Disposition.IGNORED, f"Mail automatica ({reason}).")
+
+
+def _double(session: Session, read: Read, _: Match | None, __: datetime) -> End | None:
+    """The same mail by another way is a double; the same words without an id are only suspect."""
+    if read.admitted:
+        return None
+    message_id = read.parsed.message_id
+    known = select(RawMail.id).where(
+        RawMail.desk_id == read.desk_id,
+        RawMail.message_id.is_(None) if message_id is None else RawMail.message_id == message_id,
+        RawMail.body_hash == read.body_hash,
+        RawMail.disposition == Disposition.ACCEPTED,
+        RawMail.id != read.raw_id,
+    )
+    if message_id is None:
+        known = known.where(RawMail.from_address == read.sender)
+    if session.scalar(known.limit(1)) is None:
+        return None
+    if message_id is None:
+        return End(Disposition.HELD, "Sembra uguale a una mail già ammessa: controlla e ammetti.")
+    return End(Disposition.DUPLICATE, "La stessa mail è già stata ammessa.")
+
+
+def _stranger_with_token(_: Session, read: Read, match: Match | None, __: datetime) -> End | None:
+    if match is None or match.may_append or not match.signed or read.admitted:
+        return None
+    return End(Disposition.HELD, f"{read.sender} risponde a una conversazione a cui non partecipa.")
+
+
+def _unregistered(session: Session, read: Read, match: Match | None, now: datetime) -> End | None:
+    """Some Desks take mail from registered addresses only (S2-06): others learn how to register."""
+    desk = ports(session).desks[read.desk_code]
+    if not desk.registered_senders_only or read.admitted or (match and match.may_append):
+        return None
+    sender = requesters.find(session, IdentityKind.EMAIL, read.sender) if read.sender else None
+    if sender is not None and requesters.registered(session, sender.id):
+        return None
+    if read.sender and read.parsed.auto_reason is None and not read.parsed.wants_no_reply:
+        notifications.tell_how_to_register(
+            session, desk, read.desk_id, read.sender, answers=read.parsed.message_id, now=now
+        )
+    return End(Disposition.HELD, f"{read.sender or 'Il mittente'} non è registrato a questo desk.")
+
+
+#: What can end a mail before it becomes a Message, first that applies.
+RULES: tuple[Rule, ...] = (
+    _too_complex,
+    _own,
+    _automatic,
+    _double,
+    _stranger_with_token,
+    _unregistered,
+)
+
+
+def _match(session: Session, read: Read) -> Match | None:
+    if read.admitted and read.held_for is not None:
+        return Match(read.held_for, may_append=True, signed=True)
+    mail = read.parsed
+    desks = ports(session).desks
+    addresses = (read.recipient, *(one.address for one in (*mail.to, *mail.cc)))
+    tags = [tag for one in addresses if (tag := _tag(one)) and desks.by_address(one) is not None]
+    senders = {normalise(one) for one in (mail.from_address, mail.reply_to or "") if one}
+    return correlation.match(
+        session,
+        keys=ports(session).reply_keys,
+        tags=list(dict.fromkeys(tags)),
+        senders=tuple(sorted(senders)),
+        references=_cited(mail),
+        subject=mail.subject,
+        desk_id=read.desk_id,
+    )
+
+
+def _settle(session: Session, read: Read, end: End, match: Match | None) -> None:
+    held_for = read.held_for
+    if match is not None and (match.may_append or match.signed):
+        held_for = match.conversation_id
+    mailbox.settle(
+        session,
+        read.raw_id,
+        end.disposition,
+        reason=end.reason,
+        facts=_facts(read),
+        conversation_id=held_for,
+    )
+
+
+def _accept(session: Session, read: Read, match: Match | None, *, now: datetime) -> None:
+    mail = read.parsed
+    desk = ports(session).desks[read.desk_code]
+    person = _requester(session, read, now=now)
+    incoming = _incoming(read, desk, person)
+    if match is None:
+        received = tickets.receive(session, incoming, now=now)
+    elif match.may_append:
+        received = tickets.receive(
+            session, incoming, conversation_id=match.conversation_id, now=now
+        )
+        if read.admitted:
+            conversations.add_participant(
+                session,
+                received.conversation_id,
+                ParticipantKind.CC,
+                address=read.sender,
+                requester_id=person.id,
+            )
+    else:
+        received = tickets.open_follow_up(
+            session, incoming, of_conversation=match.conversation_id, now=now
+        )
+    _add_copies(session, read, received.conversation_id)
+    reason = "" if match is None or match.may_append else "Mittente estraneo: ticket collegato."
+    mailbox.settle(
+        session,
+        read.raw_id,
+        Disposition.ACCEPTED,
+        reason=reason,
+        facts=_facts(read),
+        conversation_id=received.conversation_id,
+    )
+
+
+def _requester(session: Session, read: Read, *, now: datetime) -> Known:
+    name = read.parsed.from_name.strip()
+    if not read.sender:
+        person = requesters.visitor(session, name=name or "Mittente sconosciuto", now=now)
+        return Known(person.id, person.name, person.language, new=True)
+    return requesters.resolve(session, IdentityKind.EMAIL, read.sender, name=name, now=now)
+
+
+def _incoming(read: Read, desk: DeskProfile, person: Known) -> tickets.Incoming:
+    mail = read.parsed
+    text = mail.text.strip()
+    new = new_part(text).strip() if text else ""
+    reply_to = normalise(mail.reply_to or "")
+    return tickets.Incoming(
+        desk_id=read.desk_id,
+        desk=desk,
+        channel=Channel.EMAIL,
+        requester_id=person.id,
+        requester_name=person.name,
+        address=(reply_to if "@" in reply_to else read.sender) or None,
+        language=person.language,
+        subject=mail.subject,
+        text=new or text or "(messaggio senza testo)",
+        full_text=text if new and new != text else None,
+        html_clean=mail.html,
+        files=tuple(
+            File(
+                name=one.name,
+                content_type=one.content_type,
+                data=one.data,
+                inline=one.inline,
+                content_id=one.content_id,
+            )
+            for one in mail.attachments
+        ),
+        external_id=str(read.raw_id),
+        raw_mail_id=read.raw_id,
+        mail_id=mail.message_id or "",
+        mail_ids=_cited(mail),
+        automatic_source=mail.auto_reason or ("asked" if mail.wants_no_reply else None),
+    )
+
+
+def _add_copies(session: Session, read: Read, conversation_id: int) -> None:
+    """Let people in copy take part: their answers belong here (osTicket's collaborators)."""
+    desks = ports(session).desks
+    copies = {
+        normalise(one.address)
+        for one in (*read.parsed.to, *read.parsed.cc)
+        if "@" in one.address and desks.by_address(one.address) is None
+    } - {read.sender}
+    for address in sorted(copies)[:COPIES_KEPT]:
+        conversations.add_participant(session, conversation_id, ParticipantKind.CC, address=address)
+
+
+def _facts(read: Read) -> MailFacts:
+    if read.mail is None:
+        return MailFacts(from_address=read.envelope_from, body_hash=read.body_hash)
+    return MailFacts(
+        from_address=read.sender,
+        subject=read.parsed.subject,
+        message_id=read.parsed.message_id,
+        body_hash=read.body_hash,
+        auto_reason=read.parsed.auto_reason,
+    )
+
+
+def _cited(mail: ParsedMail) -> list[str]:
+    cited = [*mail.references, *([mail.in_reply_to] if mail.in_reply_to else [])]
+    return list(dict.fromkeys(cited))
+
+
+def _tag(address: str) -> str:
+    local = address.rpartition("@")[0]
+    return local.partition("+")[2]
+
+
+def _body_hash(raw: bytes) -> str:
+    end = re.search(rb"\r?\n\r?\n", raw)
+    return hashlib.sha256(raw[end.end() :] if end else b"").hexdigest()
