@@ -1,0 +1,152 @@
+"""Reads forms within limits, and cleans what browsers say of files; stores nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+
+from core.conversations import File
+from core.desk_rules import Attachments
+from core.errors import CallerError
+from portal.language import gettext, ngettext
+
+MEGABYTE = 1_000_000
+#: Bytes of all files of one Message together: more would not go out by mail either.
+TOGETHER = 50 * MEGABYTE
+#: Bytes of a form without files, and what the text of a form with files may add to them.
+PLAIN_FORM = 512 * 1024
+
+#: What a name may not hold: controls, and the marks that make "exe.fdp" read "pdf.exe".
+_UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+_TYPE = re.compile(r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}$")
+_LONGEST_NAME = 150
+
+
+class TooLarge(CallerError):
+    """Gli allegati superano il limite: mandali in più messaggi, oppure comprimili."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a form brought: texts by name, and files."""
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+    uploads: Sequence[UploadFile] = ()
+
+    def text(self, name: str) -> str:
+        """Return the first value of a field, or an empty text."""
+        return self.values.get(name, [""])[0]
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the values of a field that are whole numbers."""
+        return [int(one) for one in self.values.get(name, []) if one.isascii() and one.isdigit()]
+
+    def files(self, limits: Attachments) -> list[File]:
+        """Return the files, ready to be attached; raises CallerError beyond the Desk's limits."""
+        if len(self.uploads) > limits.max_files:
+            n = limits.max_files
+            text = ngettext("Puoi allegare {n} file.", "Puoi allegare fino a {n} file.", n)
+            raise CallerError(text.format(n=n))
+        found = [_file(upload) for upload in self.uploads]
+        for file in found:
+            if len(file.data or b"") > limits.max_file_mb * MEGABYTE:
+                text = gettext("«{name}» supera {n} MB: comprimilo, oppure dividilo in più file.")
+                raise TooLarge(text.format(name=file.name, n=limits.max_file_mb))
+        if sum(len(file.data or b"") for file in found) > max_together(limits):
+            raise TooLarge
+        return found
+
+
+def max_together(limits: Attachments) -> int:
+    """Return how many bytes the files of one Message may have together."""
+    return min(limits.max_files * limits.max_file_mb * MEGABYTE, TOGETHER)
+
+
+def in_words(limits: Attachments) -> str:
+    """Say the limits, as `Fino a 20 file, 50 MB in tutto`."""
+    text = ngettext("{n} file, {mb} MB", "Fino a {n} file, {mb} MB in tutto", limits.max_files)
+    return text.format(n=limits.max_files, mb=max_together(limits) // MEGABYTE)
+
+
+async def read_form(request: Request, *, files: bool) -> Form:
+    """Read a form within its limit; raises TooLarge, HTTPException(400) on a broken one."""
+    limit = PLAIN_FORM + (TOGETHER if files else 0)
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise TooLarge
+    counted = Request(request.scope, _counted(request, limit))
+    try:
+        data = await counted.form(
+            max_files=200 if files else 0, max_fields=300, max_part_size=PLAIN_FORM
+        )
+    except (MultiPartException, ClientDisconnect) as fault:
+        raise HTTPException(400) from fault
+    return _form(data)
+
+
+async def forget(form: Form) -> None:
+    """Drop the temporary files of a form."""
+    for upload in form.uploads:
+        await upload.close()
+
+
+def clean_name(name: str) -> str:
+    """Return a file's name without folders, unseen signs and excess length, never empty."""
+    base = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    seen = "".join(" " if unicodedata.category(one) in _UNSEEN else one for one in base)
+    plain = " ".join(seen.split()).lstrip(". ")
+    if len(plain) > _LONGEST_NAME:
+        stem, dot, ending = plain.rpartition(".")
+        keep = dot + ending[:20] if dot else ""
+        plain = (stem or plain)[: _LONGEST_NAME - len(keep)] + keep
+    return plain or "allegato"
+
+
+def clean_type(content_type: str) -> str:
+    """Return a media type without parameters, or the neutral one where it is none."""
+    plain = content_type.partition(";")[0].strip().lower()
+    return plain if _TYPE.match(plain) else "application/octet-stream"
+
+
+def _counted(request: Request, limit: int) -> Any:
+    read = 0
+
+    async def receive() -> Any:
+        nonlocal read
+        message = await request.receive()
+        read += len(message.get("body", b""))
+        if read > limit:
+            # A sender that names no length, or a wrong one.
+            raise TooLarge
+        return message
+
+    return receive
+
+
+def _form(data: FormData) -> Form:
+    values: dict[str, list[str]] = {}
+    uploads = []
+    for name, value in data.multi_items():
+        if isinstance(value, str):
+            values.setdefault(name, []).append(value)
+        elif value.filename:
+            # A file field that was left empty comes as a nameless file.
+            uploads.append(value)
+    return Form(values, uploads)
+
+
+def _file(upload: UploadFile) -> File:
+    data = upload.file.read()
+    return File(
+        name=clean_name(upload.filename or ""),
+        content_type=clean_type(upload.content_type or ""),
+        data=data,
+        size=len(data),
+    )
