@@ -1,0 +1,95 @@
+"""The sole composition root: binds ports, opens the store, builds what a process needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app.jobs import Handler, job_list
+from app.rendering import Notices
+from config.desk_files import load_desks
+from config.settings import Settings, reply_keys
+from core import migrate
+from core.contents import Folder
+from core.db import Store
+from core.model import Desk
+from core.ports import Ports
+from mail_ingest.deliver import Courier
+from mail_ingest.sender import MailOut
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A store that is ready for work, with the settings it was opened by."""
+
+    settings: Settings
+    store: Store
+    desk_ids: Mapping[str, int]
+
+
+def open_installation(settings: Settings) -> Installation:
+    """Open a store whose schema is this version's, and make the desk files' rows.
+
+    Raises SetupError where it is not migrated or a desk file is wrong.
+    """
+    store = open_store(settings)
+    migrate.require_current(store)
+    return Installation(settings, store, install_desks(store))
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the store with all ports bound; nothing is checked or created in it."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    desks = load_desks(settings.desk_folder)
+    notices = Notices()
+    notices.check(desks.values())
+    ports = Ports(
+        desks=desks,
+        render=notices,
+        files=Folder(settings.data / "files"),
+        reply_keys=reply_keys(settings.data),
+        public_url=public_url(settings),
+    )
+    return Store(settings.store_url, ports)
+
+
+def install_desks(store: Store) -> Mapping[str, int]:
+    """Return the row of each desk code, making those that are new."""
+    with store.read() as session:
+        known = {desk.code: desk.id for desk in session.scalars(select(Desk))}
+    new = [code for code in store.ports.desks if code not in known]
+    if new:
+        with store.begin() as session:
+            for code in new:
+                desk = Desk(code=code, next_number=store.ports.desks[code].number.start)
+                session.add(desk)
+                session.flush()
+                known[code] = desk.id
+    return known
+
+
+def public_url(settings: Settings) -> str:
+    """Return where people reach the portal: as set, or where it listens."""
+    return settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+
+
+def courier(settings: Settings) -> Courier:
+    """Return what sends outgoing mail; without a server set, everything waits in the outbox."""
+    out = None
+    if settings.mail_host:
+        out = MailOut(
+            host=settings.mail_host,
+            port=settings.mail_port,
+            security=settings.mail_security,
+            username=settings.mail_username or None,
+            password=settings.mail_password or None,
+            ca_file=settings.mail_ca_file,
+        )
+    return Courier(out, loop_stamp=reply_keys(settings.data)[-1].hex()[:16])
+
+
+def handlers(settings: Settings) -> Mapping[str, Handler]:
+    """Return the job list bound to this installation's mail server."""
+    return job_list(courier(settings))
