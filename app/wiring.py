@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from app.jobs import Handler, job_list
 from app.rendering import Notices
 from config.desk_files import load_desks
 from config.settings import Settings, reply_keys
@@ -90,6 +89,8 @@ def courier(settings: Settings) -> Courier:
     return Courier(out, loop_stamp=reply_keys(settings.data)[-1].hex()[:16])
 
 
-def handlers(settings: Settings) -> Mapping[str, Handler]:
-    """Return the job list bound to this installation's mail server."""
-    return job_list(courier(settings))
+def bind_broker(here: Installation) -> None:
+    """Tell the broker of each committed Outbox entry; only the scaled binding imports Celery."""
+    from app.celery_app import Announcer
+
+    here.store.on_committed_work(Announcer(here.settings))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +51,16 @@ class Settings(BaseSettings):
     mail_password: str = Field(default="", repr=False, description="Password there.")
     mail_ca_file: Path | None = Field(default=None, description="Own CA of that server.")
     demo: bool = Field(default=False, description="Show the mail catcher and the demo's words.")
-    workers: int = Field(default=2, ge=1, le=64, description="Worker threads.")
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Worker processes; 0: everything in one process; empty: by the cores.",
+    )
+    queue: str = Field(default="sportello", description="Queue on the broker.")
+    log: Literal["text", "json"] = Field(
+        default="text", description="Form of the logs: for people, or one JSON object a line."
+    )
     trusted_proxies: tuple[str, ...] = Field(
         default=(), description="Proxies whose X-Forwarded-* headers are believed."
     )
@@ -65,6 +76,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over what `load` hands in from the file."""
         return env_settings, init_settings
+
+    def environment(self) -> dict[str, str]:
+        """Return these settings as the environment of a child process."""
+        prefix = str(self.model_config["env_prefix"])
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {
+            f"{prefix}{name}".upper(): json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in values.items()
+        }
 
     @property
     def store_url(self) -> str:
@@ -115,11 +135,14 @@ def reply_keys(folder: Path) -> tuple[bytes, ...]:
     last one when old mails need no answer any more.
     """
     path = folder / "reply.keys"
-    try:
-        with path.open("x", encoding="ascii", opener=_private) as file:
-            file.write(secrets.token_hex(32) + "\n")
-    except FileExistsError:
-        pass
+    if not path.exists():
+        # Whole or not at all: another process may look for it right now.
+        aside = folder / f".reply.keys.{secrets.token_hex(4)}"
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        with suppress(FileExistsError):
+            os.link(aside, path)
+        aside.unlink()
     try:
         keys = tuple(bytes.fromhex(line) for line in path.read_text("ascii").split())
     except ValueError:
@@ -154,7 +177,3 @@ def _in_words(fault: ValidationError) -> str:
         f" (SPORTELLO_{'_'.join(str(part) for part in error['loc']).upper()}): {error['msg']}"
         for error in fault.errors()
     )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

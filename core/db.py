@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: Seconds that a writer waits for SQLite's one write lock before the fault is called transient.
 BUSY_SECONDS = 30
 
+#: Where a session notes the ids of Outbox entries that it put, for `on_committed_work`.
+PUT_IN_OUTBOX = "put_in_outbox"
+
+Committed = Callable[[Sequence[int]], None]
+
 _WRITES = "sportello_writes"
 
 
@@ -35,6 +40,7 @@ class Store:
         self.engine = _sqlite_engine(url) if url.startswith("sqlite") else _server_engine(url)
         writing = self.engine.execution_options(**{_WRITES: True})
         options: dict[str, Any] = {"expire_on_commit": False, "info": {"ports": ports}}
+        self._committed: list[Committed] = []
         self._writing = sessionmaker(writing, **options)
         self._reading = sessionmaker(self.engine, **options)
 
@@ -54,6 +60,14 @@ class Store:
                 yield session
         except OperationalError as fault:
             raise Transient(f"the store does not answer: {fault.orig}") from fault
+        put = session.info.pop(PUT_IN_OUTBOX, [])
+        if put:
+            for tell in self._committed:
+                tell(put)
+
+    def on_committed_work(self, tell: Committed) -> None:
+        """Call `tell` after each commit that put work in the outbox, with its entries' ids."""
+        self._committed.append(tell)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -152,7 +152,7 @@ def sign_in(
             expires_at=now + LIFETIMES[who.kind].absolute,
         )
     )
-    session.execute(delete(LoginFailure).where(LoginFailure.name == name.strip().lower()[:320]))
+    forgive(session, name=name)
     if new_hash is not None:
         session.execute(
             update(who.kind).where(who.kind.id == who.person_id).values(password_hash=new_hash)
@@ -218,6 +218,11 @@ def change_password(
             kind=Fact.OPERATOR_CHANGED, actor=timeline.actor(person), to_value="password"
         )
         timeline.record(session, change, now=now)
+
+
+def forgive(session: Session, *, name: str) -> None:
+    """Forget the failures of a name whose owner has just shown that they are who they are."""
+    session.execute(delete(LoginFailure).where(LoginFailure.name == name.strip().lower()[:320]))
 
 
 def forget_old(session: Session, *, now: datetime) -> None:

@@ -84,9 +84,8 @@ def notify(
             continue
         for recipient, language in _audience(session, rule.audience, case):
             reason = _reason_not_to_send(session, case, rule.audience, recipient, now=now)
-            text = ports(session).render(
-                rule.template, _context(session, case, extra or {}), language=language
-            )
+            context = _context(session, case, {"headline": rule.subject, **(extra or {})})
+            text = ports(session).render(rule.template, context, language=language)
             outgoing = Outgoing(recipient=recipient, text=text, event=event, automatic=True)
             send(session, case, outgoing, now=now, suppressed=reason)
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from core.db import PUT_IN_OUTBOX
 from core.errors import Permanent, SportelloError, Transient
 from core.model import EntryState, OutboxEntry
 
@@ -71,8 +72,7 @@ def put(
     ):
         return False
     entry_id = session.connection().execute(_INSERT.returning(_TABLE.c.id), row).scalar_one()
-    # The scaled binding hands these ids to its broker after the commit (app/celery_app.py).
-    session.info.setdefault("outbox_ids", []).append((entry_id, topic))
+    _note(session, [entry_id])
     return True
 
 
@@ -94,7 +94,7 @@ def put_all(
         for payload in payloads
     ]
     ids = session.connection().execute(_INSERT.returning(_TABLE.c.id), rows).scalars()
-    session.info.setdefault("outbox_ids", []).extend((entry_id, topic) for entry_id in ids)
+    _note(session, list(ids))
 
 
 def claim(
@@ -194,7 +194,7 @@ def fail(session: Session, job: Job, fault: BaseException, *, retry: Retry) -> b
 def put_back(session: Session, entry: OutboxEntry, *, now: datetime) -> None:
     """Try a given-up or waiting entry again now, with fresh attempts."""
     entry.state, entry.due_at, entry.attempts, entry.claim = EntryState.WAITING, now, 0, None
-    session.info.setdefault("outbox_ids", []).append((entry.id, entry.topic))
+    _note(session, [entry.id])
 
 
 def next_due(session: Session) -> datetime | None:
@@ -202,6 +202,11 @@ def next_due(session: Session) -> datetime | None:
     return session.scalar(
         select(func.min(OutboxEntry.due_at)).where(OutboxEntry.state == EntryState.WAITING)
     )
+
+
+def _note(session: Session, ids: list[int]) -> None:
+    # The scaled binding hands these to its broker after the commit (app/celery_app.py).
+    session.info.setdefault(PUT_IN_OUTBOX, []).extend(ids)
 
 
 def _mine(session: Session, jobs: Sequence[Job], **values: Any) -> int:

@@ -92,5 +92,6 @@ REACTIONS: Mapping[Fact, tuple[Reaction, ...]] = {
     Fact.TICKET_SOLVED: (_notice("ticket_solved"),),
     Fact.TICKET_CLOSED: (_notice("ticket_closed"),),
     Fact.REQUESTER_WROTE: (_notice("requester_message"),),
+    Fact.NOTE_WRITTEN: (_notice("internal_message"),),
     Fact.OPERATOR_WROTE: (_send_answer, _notice("operator_message")),
 }

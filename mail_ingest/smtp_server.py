@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -28,7 +29,16 @@ def _utc_now() -> datetime:
 class MailServer:
     """One listener with an event loop of its own in a thread of its own."""
 
-    def __init__(self, spool: Spool, listen: Listen, *, now: Clock = _utc_now) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        listen: Listen,
+        *,
+        bound: socket.socket | None = None,
+        now: Clock = _utc_now,
+    ) -> None:
+        """Serve `listen`, on an already bound socket where one is handed in."""
+        self._socket = bound
         self._edge = Edge(spool=spool, listen=listen, now=now)
         self._bound: Future[tuple[str, int]] = Future()
         self._thread: threading.Thread | None = None
@@ -67,9 +77,14 @@ class MailServer:
         loop = self._loop = asyncio.get_running_loop()
         listen = self._edge.listen
         try:
-            server = await loop.create_server(
-                lambda: self._session(loop), listen.host, listen.port, backlog=512
-            )
+            if self._socket is not None:
+                server = await loop.create_server(
+                    lambda: self._session(loop), sock=self._socket, backlog=512
+                )
+            else:
+                server = await loop.create_server(
+                    lambda: self._session(loop), listen.host, listen.port, backlog=512
+                )
         except OSError as error:
             self._bound.set_exception(error)
             return
