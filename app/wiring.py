@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.rendering import Notices
 from config.desk_files import load_desks
 from config.settings import Settings, reply_keys
-from core import migrate
+from core import clock, migrate, operators
 from core.contents import Folder
 from core.db import Store
 from core.model import Desk
@@ -55,7 +55,7 @@ def open_store(settings: Settings) -> Store:
 
 
 def install_desks(store: Store) -> Mapping[str, int]:
-    """Return the row of each desk code, making those that are new."""
+    """Return the row of each desk code, making those that are new and letting administrators in."""
     with store.read() as session:
         known = {desk.code: desk.id for desk in session.scalars(select(Desk))}
     new = [code for code in store.ports.desks if code not in known]
@@ -66,6 +66,7 @@ def install_desks(store: Store) -> Mapping[str, int]:
                 session.add(desk)
                 session.flush()
                 known[code] = desk.id
+                operators.staff_new_desk(session, desk.id, now=clock.now())
     return known
 
 
@@ -76,17 +77,26 @@ def public_url(settings: Settings) -> str:
 
 def courier(settings: Settings) -> Courier:
     """Return what sends outgoing mail; without a server set, everything waits in the outbox."""
-    out = None
-    if settings.mail_host:
-        out = MailOut(
-            host=settings.mail_host,
-            port=settings.mail_port,
-            security=settings.mail_security,
-            username=settings.mail_username or None,
-            password=settings.mail_password or None,
-            ca_file=settings.mail_ca_file,
-        )
-    return Courier(out, loop_stamp=reply_keys(settings.data)[-1].hex()[:16])
+    return Courier(mail_out(settings), loop_stamp=loop_stamp(settings))
+
+
+def mail_out(settings: Settings) -> MailOut | None:
+    """Return the server that outgoing mail is handed to; None where none is set."""
+    if not settings.mail_host:
+        return None
+    return MailOut(
+        host=settings.mail_host,
+        port=settings.mail_port,
+        security=settings.mail_security,
+        username=settings.mail_username or None,
+        password=settings.mail_password or None,
+        ca_file=settings.mail_ca_file,
+    )
+
+
+def loop_stamp(settings: Settings) -> str:
+    """Return the mark by which mail of this installation knows its own way back."""
+    return reply_keys(settings.data)[-1].hex()[:16]
 
 
 def bind_broker(here: Installation) -> None:

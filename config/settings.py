@@ -6,16 +6,19 @@ import json
 import os
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.db import sqlite_url
 from core.errors import SetupError
+
+#: What a line of settings.toml may hold.
+Saved: TypeAlias = str | int | bool | Sequence[str]
 
 #: The five example desks, which an installation starts with.
 EXAMPLE_DESKS = Path(__file__).parent / "desks"
@@ -113,12 +116,12 @@ def load(data: Path | None = None, **explicit: Any) -> Settings:
         folder = data or Settings().data
         settings = Settings(**{"data": folder, **_file(folder)})
         # What was said on the command line is said last.
-        return settings.model_copy(update=given | {"data": folder}) if given else settings
+        return settings.model_copy(update=given | {"data": folder})
     except ValidationError as fault:
         raise SetupError(_in_words(fault)) from fault
 
 
-def save(folder: Path, values: Mapping[str, str | int | bool]) -> Path:
+def save(folder: Path, values: Mapping[str, Saved]) -> Path:
     """Write DATA/settings.toml, readable by its owner only (it may hold a password)."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "settings.toml"
@@ -162,13 +165,15 @@ def _file(folder: Path) -> dict[str, Any]:
         raise SetupError(f"{path}: {fault}") from fault
 
 
-def _toml(value: str | int | bool) -> str:
+def _toml(value: Saved) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    if isinstance(value, str):
+        # A JSON text is a TOML text, but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"[{', '.join(_toml(one) for one in value)}]"
 
 
 def _in_words(fault: ValidationError) -> str:
