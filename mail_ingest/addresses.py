@@ -137,6 +137,8 @@ class _Reader:
             end = len(self._text)
         self._route = self._text[self._position : end]
         self._position = end + 1
+        while self._text[self._position : self._position + 1] == ">":
+            self._position += 1
 
     def _emit(self) -> None:
         phrase = "".join(self._phrase).strip().rstrip(",")

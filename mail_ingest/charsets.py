@@ -44,7 +44,7 @@ _WESTERN = {"cp1252", "iso8859-15", "mac_roman", "cp850", "cp437"}
 #: Octets over 127 after which valid UTF-8 is no accident in any other charset.
 _PROOF = 6
 #: Longest text whose broken octets are mended one by one; the rest is read as cp1252 at once.
-_MENDED = 1 << 20
+_MENDED = 1 << 18
 
 _LABEL = re.compile(r"[a-z0-9_.:+-]{1,40}")
 _HIGH = bytes(range(128, 256))

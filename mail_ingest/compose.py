@@ -205,8 +205,12 @@ def _parameter(name: str, value: str) -> str:
     encoded = quote(value.encode("utf-8", "replace"), safe="")
     if len(encoded) <= _PIECE:
         return f";\r\n {name}*=utf-8''{encoded}"
-    pieces = [encoded[at : at + _PIECE] for at in range(0, len(encoded), _PIECE)]
-    pieces[0] = f"utf-8''{pieces[0]}"
+    pieces = ["utf-8''"]
+    for character in value:  # some programs decode piece by piece: none may cut a character
+        octets = quote(character.encode("utf-8", "replace"), safe="")
+        if len(pieces[-1]) + len(octets) > _PIECE:
+            pieces.append("")
+        pieces[-1] += octets
     return "".join(f";\r\n {name}*{number}*={piece}" for number, piece in enumerate(pieces))
 
 

@@ -8,18 +8,49 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 
 #: Longest HTML that is sanitised or laid out; above it the text is cut out roughly.
 MAX_HTML = 1 << 20
-#: Deepest nesting the layout takes: it recurses.
-MAX_NESTING = 150
+#: Open elements above which the sanitiser's time grows with their square.
+MAX_NESTING = 1000
+#: Markup above which tags are measured, and the longest that passes: attributes cost their square.
+MEASURED = 16_000
+MAX_TAG = 4000
+#: Tags from which the layout's parser may have lost what lies too deep.
+MANY_TAGS = 200
 
 _TAG = re.compile(r"<[^<>]*>")
 _BREAK = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/blockquote)\b[^<>]*>", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style|title|head)\b[^<>]*>", re.IGNORECASE)
-_OPEN = re.compile(
-    r"<(/?)(div|span|table|blockquote|font|ul|ol|b|i|p|td|section|center)\b", re.IGNORECASE
-)
+_NAME = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:]*)")
+_IN_TAG = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')|[^>=]+|=|>""")
+#: Elements that hold nothing or that the next of their kind closes.
+_FLAT = {
+    "area",
+    "base",
+    "br",
+    "col",
+    "dd",
+    "dt",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "li",
+    "link",
+    "meta",
+    "option",
+    "p",
+    "source",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "wbr",
+}  # fmt: skip - one tag a line would hide the list
 _BLANK_LINES = re.compile(r"\n{3,}")
 _END_BLANKS = re.compile(r"[ \t\r\f\v\xa0]+\n")
 _EMBEDDED = re.compile(r"data:image/(?:png|gif|jpe?g|webp);base64,", re.IGNORECASE)
@@ -135,8 +166,8 @@ _LINKS = ("http:", "https:", "mailto:", "tel:")
 
 
 def sanitise(markup: str) -> str | None:
-    """Markup that can be shown in a sandboxed frame; None when it is too long to be made safe."""
-    if len(markup) > MAX_HTML:
+    """Markup that can be shown in a sandboxed frame; None when it is too much to be made safe."""
+    if not can_sanitise(markup):
         return None
     import nh3  # noqa: PLC0415 - loaded with the first mail that has HTML
 
@@ -151,6 +182,51 @@ def sanitise(markup: str) -> str | None:
     )
 
 
+def can_sanitise(markup: str) -> bool:
+    """False for markup built to keep the sanitiser busy: too long, too deep, endless tags."""
+    if len(markup) > MAX_HTML:
+        return False
+    if markup.count("<") > MAX_NESTING and _is_deep(markup):
+        return False
+    return not _has_endless_tag(markup)
+
+
+def _is_deep(markup: str) -> bool:
+    """Counts elements left open; a closing tag counts only against its own kind."""
+    opened: Counter[str] = Counter()
+    depth = 0
+    for found in _NAME.finditer(markup):
+        name = found[2].lower()
+        if name in _FLAT:
+            continue
+        if not found[1]:
+            opened[name] += 1
+            depth += 1
+        elif opened[name]:
+            opened[name] -= 1
+            depth -= 1
+        if depth > MAX_NESTING:
+            return True
+    return False
+
+
+def _has_endless_tag(markup: str) -> bool:
+    """Measures each tag without its quoted values, as the sanitiser reads it."""
+    start = _NAME.search(markup) if len(markup) > MEASURED else None
+    while start is not None:
+        position = start.end()
+        length = 0
+        for token in _IN_TAG.finditer(markup, position):
+            position = token.end()
+            if token[0] == ">":
+                break
+            length += 1 if token[0].endswith(("'", '"')) else len(token[0])
+            if length > MAX_TAG:
+                return True
+        start = _NAME.search(markup, position)
+    return False
+
+
 def _filter_attribute(tag: str, name: str, value: str) -> str | None:
     if name == "src":
         inside = value.lower().startswith("cid:") or (tag == "img" and _EMBEDDED.match(value))
@@ -163,23 +239,26 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
 def to_text(markup: str) -> str:
     """The text a reader would see, with line breaks where the layout has them."""
     markup = markup.replace("\x00", "\ufffd")
-    if len(markup) <= MAX_HTML and not _is_deep(markup):
-        from inscriptis import get_text  # noqa: PLC0415 - brings lxml: loaded when needed
+    fits = len(markup) <= MAX_HTML and not _has_endless_tag(markup)
+    laid_out = _lay_out(markup) if fits else ""
+    if laid_out and markup.count("<") < MANY_TAGS:
+        return laid_out
+    # The parser below the layout drops what is nested too deep, without a word.
+    cut_out = _cut_out(markup)
+    return laid_out if _letters(laid_out) * 10 >= _letters(cut_out) * 9 else cut_out
 
-        try:
-            return _tidy(get_text(markup))
-        except Exception:  # noqa: BLE001 - whatever the layout cannot take is cut out roughly
-            return _cut_out(markup)
-    return _cut_out(markup)
+
+def _lay_out(markup: str) -> str:
+    from inscriptis import get_text  # noqa: PLC0415 - brings lxml: loaded when needed
+
+    try:
+        return _tidy(get_text(markup))
+    except Exception:  # noqa: BLE001 - whatever the layout cannot take is cut out roughly
+        return ""
 
 
-def _is_deep(markup: str) -> bool:
-    depth = 0
-    for found in _OPEN.finditer(markup):
-        depth += -1 if found[1] else 1
-        if depth > MAX_NESTING:
-            return True
-    return False
+def _letters(text: str) -> int:
+    return sum(map(len, text.split()))
 
 
 def _cut_out(markup: str) -> str:

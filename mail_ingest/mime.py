@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from mail_ingest.headers import Headers, parameters
 
 MIB = 1024 * 1024
+#: Blanks that may follow a delimiter on its line.
+MAX_BLANKS = 1000
 
 
 class MailTooComplex(Exception):
@@ -241,15 +243,17 @@ class _Reader:
         """Delimiter lines as (start, start of the next line, is it the closing one)."""
         raw, end = self._raw, part.end
         lines: list[tuple[int, int, bool]] = []
-        position = raw.find(delimiter, part.start, end)
+        # The blank line above the body ends in a line break, so the first line is found as well.
+        position = raw.find(b"\n" + delimiter, max(part.start - 1, 0), end)
         while position >= 0 and len(lines) <= self._limits.parts + 1:
-            after = position + len(delimiter)
-            line_end = raw.find(b"\n", after, end)
-            line_end = end if line_end < 0 else line_end
-            rest = raw[after : min(line_end, after + 1000)].strip(b" \t\r")
-            if rest in (b"", b"--") and (position == part.start or raw[position - 1] in b"\n"):
-                lines.append((position, min(line_end + 1, end), rest == b"--"))
-            position = raw.find(delimiter, after, end)
+            after = position + 1 + len(delimiter)
+            line_end = raw.find(b"\n", after, min(after + MAX_BLANKS, end))
+            if line_end < 0:
+                line_end = min(after + MAX_BLANKS, end)
+            rest = raw[after:line_end].strip(b" \t\r")
+            if rest in (b"", b"--"):
+                lines.append((position + 1, min(line_end + 1, end), rest == b"--"))
+            position = raw.find(b"\n" + delimiter, after - 1, end)
         return lines
 
     def _before_line(self, begin: int, line_start: int) -> int:

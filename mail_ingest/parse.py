@@ -16,7 +16,7 @@ from mail_ingest.automatic import Signs, automatic_reason, wants_no_reply
 from mail_ingest.charsets import decode_text
 from mail_ingest.filenames import clean_name, name_for
 from mail_ingest.headers import Headers, parameters
-from mail_ingest.html_body import as_html, sanitise, to_text
+from mail_ingest.html_body import as_html, can_sanitise, sanitise, to_text
 from mail_ingest.mime import Limits, MailTooComplex, Part, read_head, read_tree
 
 __all__ = ["Address", "Limits", "MailTooComplex", "ParsedFile", "ParsedMail", "parse"]
@@ -61,7 +61,7 @@ class ParsedMail:
     date: datetime | None
     #: All text parts in order; laid out from the HTML where there is no plain text.
     text: str
-    #: Sanitised; None when the mail has no HTML (or too much of it: then it is an attachment).
+    #: Sanitised; None when the mail has no HTML, or one so big that it is an attachment.
     html: str | None
     attachments: tuple[ParsedFile, ...]
     #: Short English code of automatic.RULES when a machine wrote it.
@@ -247,7 +247,7 @@ class _Content:
             self.pieces.append(_Piece(plain=_text(data, charset or self.charset)))
             return
         markup = decode_text(data, charset or _meta_charset(data), self.charset)
-        if sanitise(markup) is None:
+        if not can_sanitise(markup):
             self._add_file(part, name_for("text/html", "messaggio"), inline=False, content_id=None)
             self.pieces.append(_Piece(plain=to_text(markup)))
         else:
