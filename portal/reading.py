@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from core.access import readable, visible_to
 from core.errors import NotFound
@@ -17,7 +17,6 @@ from core.model import (
     DeliveryState,
     Message,
     Operator,
-    OutboxEntry,
     Requester,
     Ticket,
     TimelineEntry,
@@ -67,6 +66,15 @@ def find(session: Session, reader: Reader, conversation_id: int) -> Conversation
     if found is None:
         raise NotFound
     return found
+
+
+def ticket(session: Session, conversation_id: int) -> Ticket:
+    """Return the Ticket of a Conversation that the reader was allowed to find."""
+    return session.scalars(
+        select(Ticket)
+        .where(Ticket.conversation_id == conversation_id)
+        .options(joinedload(Ticket.assignee), joinedload(Ticket.conversation))
+    ).one()
 
 
 def newest(session: Session, reader: Reader, conversation: Conversation) -> Part:
@@ -214,19 +222,6 @@ def others(
         .limit(5)
     )
     return [(row[0], row[1]) for row in rows]
-
-
-def delivery_entry(session: Session, delivery_id: int) -> OutboxEntry | None:
-    """Return the Outbox entry that carries a Delivery."""
-    return session.scalar(
-        select(OutboxEntry)
-        .where(
-            OutboxEntry.topic == "mail.deliver",
-            OutboxEntry.payload["delivery"].as_integer() == delivery_id,
-        )
-        .order_by(OutboxEntry.id.desc())
-        .limit(1)
-    )
 
 
 def _messages(reader: Reader, conversation: Conversation) -> Select[Message]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection, Request
@@ -28,7 +29,6 @@ from core.errors import CallerError, NotFound
 from core.logins import Kind, SignedIn
 from core.model import Desk, Operator, Requester
 from portal.cookies import Jar
-from portal.language import gettext
 from portal.templating import Templates
 from portal.throttle import Throttle
 from portal.uploads import Form
@@ -75,6 +75,12 @@ class Site:
     store: Store
     settings: PortalSettings
     templates: Templates
+    page_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    """Answer pages (architecture.md section 6: more threads only fight over the interpreter)."""
+    hashing_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    """Check passwords: that is heavy, and pages must not wait behind it."""
+    live_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    """Read what live connections are to be told."""
     chats_begun: Throttle = field(default_factory=lambda: Throttle(limit=30, seconds=600))
     """Chats that one address may begin: an office is many people."""
     _desk_ids: dict[str, int] = field(default_factory=dict)
@@ -231,13 +237,15 @@ def csrf_of(stranger: str) -> str:
     return hashlib.sha256(b"csrf\0" + stranger.encode()).hexdigest()
 
 
-def require_same_origin(request: HTTPConnection) -> None:
+def require_same_origin(request: HTTPConnection, public_url: str) -> None:
     """Raise Refused where a browser says that another site sends the request."""
     site = request.headers.get("sec-fetch-site")
     if site not in (None, "same-origin", "none"):
         raise Refused
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    # The public address too: a proxy in front may pass another Host on.
+    ours = (request.headers.get("host"), urlsplit(public_url).netloc)
+    if origin is not None and urlsplit(origin).netloc not in ours:
         raise Refused
 
 
@@ -279,8 +287,3 @@ def peer_of(request: HTTPConnection) -> str:
 def wants_json(request: HTTPConnection) -> bool:
     """Whether a script asks, and not a person's form."""
     return "application/json" in request.headers.get("accept", "")
-
-
-def expired() -> str:
-    """Say that a form can no longer be used."""
-    return gettext("La pagina era aperta da troppo tempo: ricaricala e riprova.")

@@ -1,0 +1,108 @@
+"""Where a request crosses from the event loop into a thread, once, and becomes a Visit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from anyio import to_thread
+from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core import clock
+from core.errors import CallerError
+from portal import frame
+from portal.faults import status_of
+from portal.uploads import Form, forget, read_form
+from portal.visit import (
+    Area,
+    SignInFirst,
+    Site,
+    Visit,
+    recall,
+    require_same_origin,
+    require_token,
+)
+
+SAFE = frozenset({"GET", "HEAD"})
+
+Handler = Callable[[Visit], Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for one address before its handler sees a request."""
+
+    area: Area = "portal"
+    files: bool = False
+    """Whether its form may bring files."""
+    hashes: bool = False
+    """Whether it checks passwords."""
+
+
+_PLAIN = Rules()
+
+
+def page(handler: Handler, rules: Rules = _PLAIN) -> Endpoint:
+    """Return the endpoint that runs `handler` in a thread, inside a reading session.
+
+    An unsafe request is refused unless it comes from our own page with that page's token.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        site: Site = request.app.state.site
+        form = Form()
+        if request.method not in SAFE:
+            require_same_origin(request, site.settings.public_url)
+            form = await read_form(request, files=rules.files)
+        limiter = site.hashing_threads if rules.hashes else site.page_threads
+        try:
+            return await to_thread.run_sync(
+                _answer, handler, rules, site, request, form, limiter=limiter
+            )
+        finally:
+            await forget(form)
+
+    return endpoint
+
+
+def _answer(handler: Handler, rules: Rules, site: Site, request: Request, form: Form) -> Response:
+    with site.store.read() as session:
+        visit = Visit(site, request, clock.now(), rules.area, form, session)
+        try:
+            recall(visit)
+            if request.method not in SAFE:
+                require_token(visit)
+                # What is read from here on is read anew: the handler changes things.
+                session.close()
+            response = _handle(handler, visit)
+        except SignInFirst as fault:
+            response = _to_sign_in(visit, fault)
+        except CallerError as fault:
+            if not visit.wants_json:
+                raise
+            response = visit.json({"error": str(fault)}, status=status_of(fault))
+        visit.cookies.write(response)
+        return response
+
+
+def _handle(handler: Handler, visit: Visit) -> Response:
+    try:
+        return handler(visit)
+    except IntegrityError:
+        # The same form twice at the same moment: the second one finds what the first one made.
+        visit.session.close()
+        return handler(visit)
+
+
+def _to_sign_in(visit: Visit, fault: SignInFirst) -> Response:
+    if visit.wants_json:
+        return visit.json({"error": str(fault)}, status=401)
+    urls = frame.CONSOLE if fault.area == "console" else frame.PORTAL
+    request = visit.request
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    asked = f"?next={quote(here)}" if request.method in SAFE else ""
+    return visit.go(urls["sign_in"] + asked)

@@ -1,0 +1,199 @@
+"""The Operators' pages: the queue, one Ticket, and what they do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from core import conversations, deliveries, tickets
+from core.conversations import File
+from core.errors import CallerError, NotFound
+from core.model import Attachment, Delivery, Message, Operator, Ticket
+from portal import console, messages, queries
+from portal.faults import status_of
+from portal.frame import console_page
+from portal.language import gettext
+from portal.pages.requests import pages
+from portal.queries import BESIDE, cursor_of
+from portal.queue_view import View, view_of
+from portal.reading import Reader
+from portal.visit import Visit
+
+Verb = Callable[[Session, Ticket, Operator, str, datetime], None]
+
+
+def queue(visit: Visit) -> Response:
+    """Show a page of the queue."""
+    session, operator, site = visit.session, visit.operator, visit.site
+    view = view_of(visit.request.query_params)
+    desks = site.desk_ids(session)
+    cursor = cursor_of(visit.request.query_params.get("da", ""))
+    found = queries.queue(session, operator, view, desks, cursor=cursor)
+    figures = queries.counts(session, operator)
+    number = queries.total(session, operator, view, desks)
+    context = console_page(
+        visit,
+        figures,
+        current="/console",
+        queue=console.queue_words(view, number),
+        filters=console.filters(site, operator, view, figures, desks),
+        search={"value": view.search, "hidden": _hidden(view)},
+        tickets=console.queue_list(site, session, operator, view, found),
+        pages=pages(found, lambda cursor: _with_cursor(view, cursor)),
+    )
+    return visit.page("console/queue.html", context)
+
+
+def ticket(visit: Visit) -> Response:
+    """Show one Ticket; what is shown is read."""
+    return _ticket_page(visit, visit.number("ticket"))
+
+
+def following(visit: Visit) -> Response:
+    """Tell a page without sockets what came after its cursor."""
+    _, conversation = console.ticket_of(visit.session, visit.operator, visit.number("ticket"))
+    return messages.following(visit, Reader(visit.operator), conversation, messages.after(visit))
+
+
+def say(visit: Visit) -> Response:
+    """Answer the Requester, or write an internal note."""
+    ticket_id, form = visit.number("ticket"), visit.form
+    verb = tickets.note if form.text("visibility") == "internal" else tickets.answer
+    try:
+        with visit.store.begin() as session:
+            operator = visit.acting(session)
+            row, conversation = console.ticket_of(session, operator, ticket_id)
+            files = _files(visit, session, row)
+            verb(
+                session,
+                row,
+                operator,
+                text=messages.text_of(visit),
+                files=files,
+                external_id=messages.client_id(visit),
+                now=visit.now,
+            )
+    except CallerError as fault:
+        return _refused(visit, ticket_id, fault)
+    if not visit.wants_json:
+        return visit.go(_back(visit, ticket_id))
+    reader = Reader(visit.operator)
+    return messages.frame_of(visit, reader, conversation.id, messages.client_id(visit))
+
+
+def take(visit: Visit) -> Response:
+    """Take a Ticket in charge."""
+    return _do(visit, lambda session, row, who, _, now: tickets.take(session, row, who, now=now))
+
+
+def solve(visit: Visit) -> Response:
+    """Mark a Ticket solved."""
+    return _do(
+        visit,
+        lambda session, row, who, text, now: tickets.solve(
+            session, row, who, solution=text, now=now
+        ),
+    )
+
+
+def close(visit: Visit) -> Response:
+    """Close a Ticket for good."""
+    return _do(visit, lambda session, row, who, _, now: tickets.close(session, row, who, now=now))
+
+
+def reopen(visit: Visit) -> Response:
+    """Take a solved Ticket up again."""
+    return _do(visit, lambda session, row, who, _, now: tickets.reopen(session, row, who, now=now))
+
+
+def resend(visit: Visit) -> Response:
+    """Try a Delivery again that was given up."""
+    ticket_id = visit.number("ticket")
+    with visit.store.begin() as session:
+        operator = visit.acting(session)
+        _, conversation = console.ticket_of(session, operator, ticket_id)
+        delivery = session.get(Delivery, visit.number("delivery"))
+        if delivery is None or delivery.conversation_id != conversation.id:
+            raise NotFound
+        deliveries.send_again(session, delivery, operator, now=visit.now)
+    visit.say(gettext("La mail è di nuovo in coda."))
+    return visit.go(_back(visit, ticket_id))
+
+
+def _do(visit: Visit, verb: Verb) -> Response:
+    """Run one verb on a Ticket; what it refuses is said above the Ticket."""
+    ticket_id = visit.number("ticket")
+    try:
+        with visit.store.begin() as session:
+            operator = visit.acting(session)
+            row, _ = console.ticket_of(session, operator, ticket_id)
+            verb(session, row, operator, visit.form.text("text"), visit.now)
+    except NotFound:
+        raise
+    except CallerError as fault:
+        visit.say(str(fault), "warning")
+    return visit.go(_back(visit, ticket_id))
+
+
+def _ticket_page(visit: Visit, ticket_id: int, *, fault: CallerError | None = None) -> Response:
+    session, operator, site = visit.session, visit.operator, visit.site
+    view = view_of(visit.request.query_params)
+    context, part = console.panes(site, session, operator, ticket_id, visit.now)
+    conversation_id = context["conversation"]["id"]
+    if messages.read_up_to(session, operator, conversation_id) < part.after:
+        with visit.store.begin() as writing:
+            conversations.mark_seen(
+                writing, conversation_id, operator, seq=part.after, now=visit.now
+            )
+    if fault is not None:
+        kept = {"text": visit.form.text("text"), "visibility": visit.form.text("visibility")}
+        context["composer"] |= kept | {"error": str(fault)}
+    found = queries.queue(session, operator, view, site.desk_ids(session), limit=BESIDE)
+    page = console_page(
+        visit,
+        queries.counts(session, operator),
+        queue=console.queue_words(view, 0) | {"url": view.url()},
+        tickets=console.queue_list(site, session, operator, view, found),
+        **context,
+    )
+    return visit.page("console/ticket.html", page, status=status_of(fault) if fault else 200)
+
+
+def _refused(visit: Visit, ticket_id: int, fault: CallerError) -> Response:
+    """Show the page again with what was written and why it was not taken."""
+    if visit.wants_json or isinstance(fault, NotFound):
+        raise fault
+    return _ticket_page(visit, ticket_id, fault=fault)
+
+
+def _files(visit: Visit, session: Session, row: Ticket) -> list[File]:
+    """Return the files of an answer: those sent with it, and those of the Conversation again."""
+    desk = visit.site.profile(session, row.desk_id)
+    found = visit.form.files(desk.attachments)
+    for attachment_id in dict.fromkeys(visit.form.numbers("reuse")):
+        file = session.get(Attachment, attachment_id)
+        said = session.get(Message, file.message_id) if file else None
+        if file is None or said is None or said.conversation_id != row.conversation_id:
+            raise NotFound
+        found.append(
+            File(name=file.name, content_type=file.content_type, sha256=file.sha256, size=file.size)
+        )
+    return found
+
+
+def _hidden(view: View) -> list[list[str]]:
+    query = replace(view, search="").query()
+    return [pair.split("=", 1) for pair in query.split("&") if pair]
+
+
+def _with_cursor(view: View, cursor: str) -> str:
+    url = view.url()
+    return f"{url}{'&' if '?' in url else '?'}da={cursor}"
+
+
+def _back(visit: Visit, ticket_id: int) -> str:
+    return view_of(visit.request.query_params).url(f"/console/ticket/{ticket_id}")
