@@ -6,6 +6,7 @@ puts what is due on the queue again, and a task for a row that is done does noth
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -106,6 +107,8 @@ class _Worker:
 
 def run_worker(settings: Settings, *, concurrency: int) -> None:
     """Work off the queue until SIGTERM, in `concurrency` processes."""
+    # Its processes open the installation themselves, from their environment.
+    os.environ.update(settings.environment())
     app = _with_tasks(celery_app(settings))
     app.worker_main(
         [

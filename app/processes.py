@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
 from app.inline_worker import InlineWorker
 from app.jobs import job_list
-from app.observability import start_logging
 from app.runner import Runner
-from app.wiring import Installation, bind_broker, courier, open_installation
-from config.settings import Settings, load
+from app.wiring import Installation, bind_broker, courier
 from core.changes import Changes
-from core.errors import SportelloError
 from mail_ingest.arrival import Listen, Source
 from mail_ingest.smtp_server import MailServer
 from mail_ingest.spool import SpoolWriter
@@ -36,47 +30,32 @@ THREADS = 2
 PORTAL_GRACE = 3
 
 
-def run(settings: Settings, roles: frozenset[Role], sockets: Sockets | None = None) -> None:
+def run(here: Installation, roles: frozenset[Role], sockets: Sockets | None = None) -> None:
     """Run `roles` in this process until SIGTERM or SIGINT, then let each finish what it does.
 
     `sockets` are bound ones by name (`portal`, `smtp`, `lmtp`) in place of the settings' addresses.
     """
     sockets = sockets or {}
     stop = threading.Event()
-    here = open_installation(settings)
+    # uvicorn raises the signal that stopped it once more: it must not end us before our own end.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
     with ExitStack() as stack:
         stack.callback(here.store.close)
-        if settings.broker:
+        if here.settings.broker:
             bind_broker(here)
         changes = Changes(here.store)
         if "mail" in roles:
             _start_mail(here, sockets, stack)
         if "worker" in roles:
             _start_worker(here, changes, stack)
-        if "portal" in roles:
-            server = _portal(here, changes)
-            changes.start()
-            stack.callback(changes.stop)
-            server.run(sockets=[sockets["portal"]] if "portal" in sockets else None)
-            return
         changes.start()
         stack.callback(changes.stop)
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda *_: stop.set())
-        stop.wait()
-
-
-def main() -> None:
-    """Run as a child of the supervisor: argv holds roles and inherited sockets, stdin its life line."""
-    order = json.loads(sys.argv[1])
-    _die_with_parent(order["lifeline"])
-    settings = load()
-    start_logging(settings)
-    sockets = {name: socket.socket(fileno=number) for name, number in order["sockets"].items()}
-    try:
-        run(settings, frozenset(order["roles"]), sockets)
-    except SportelloError as fault:
-        sys.exit(f"sportello: {fault}")
+        if "portal" in roles:
+            bound = [sockets["portal"]] if "portal" in sockets else None
+            _portal(here, changes).run(sockets=bound)
+        else:
+            stop.wait()
 
 
 def _start_mail(here: Installation, sockets: Sockets, stack: ExitStack) -> None:
@@ -127,22 +106,3 @@ def _portal(here: Installation, changes: Changes) -> uvicorn.Server:
         lifespan="on",
     )
     return uvicorn.Server(config)
-
-
-def _die_with_parent(lifeline: int) -> None:
-    """End this process the moment its supervisor is gone, however that went."""
-
-    def wait() -> None:
-        while os.read(lifeline, 1):
-            pass
-        os._exit(1)
-
-    _thread(wait)
-
-
-def _thread(target: Callable[[], None]) -> None:
-    threading.Thread(target=target, name="lifeline", daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()
