@@ -111,5 +111,4 @@ class MailServer:
         while self._edge.sessions and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
         for session in tuple(self._edge.sessions):
-            if isinstance(session.transport, asyncio.Transport):
-                session.transport.abort()
+            session.abort()

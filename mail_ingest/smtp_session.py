@@ -14,6 +14,7 @@ import logging
 import re
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -151,10 +152,13 @@ class MailSession(SMTP):
 
     def hang_up(self, answer: str) -> None:
         """Say why, then close."""
-        transport = self.transport
-        if isinstance(transport, asyncio.Transport):
-            transport.write(answer.encode() + b"\r\n")
-            transport.close()
+        if self.transport is not None:
+            _say_and_close(self.transport, answer)
+
+    def abort(self) -> None:
+        """Close without a word."""
+        if self.transport is not None:
+            cast("asyncio.Transport", self.transport).abort()
 
     def _timeout_cb(self) -> None:
         self.hang_up(TOO_SLOW)
@@ -314,9 +318,13 @@ class Busy(asyncio.Protocol):
     """One connection too many: told to come again."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            transport.write(BUSY.encode() + b"\r\n")
-        transport.close()
+        _say_and_close(transport, BUSY)
+
+
+def _say_and_close(transport: asyncio.BaseTransport, answer: str) -> None:
+    # uvloop's transports are no asyncio.Transport by type, only by what they can do.
+    cast("asyncio.Transport", transport).write(answer.encode() + b"\r\n")
+    transport.close()
 
 
 def _undot(raw: bytes) -> bytes:
