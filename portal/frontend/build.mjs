@@ -102,5 +102,7 @@ const named = await texts(plugins.map((p) => join(italia, "plugins", `${p}.js`))
 const manifest = await bundle(wordsOf(own + named));
 await put(manifest, "sprites.svg", await sprite(own));
 await put(manifest, "favicon.svg", await readFile(join(here, "src", "img", "favicon.svg")));
+const licences = ["bootstrap-italia/LICENSE", "htmx.org/LICENSE", "bootstrap-italia/dist/fonts/Titillium_Web/OFL.txt"];
+await writeFile(join(out, "LICENCES.txt"), await texts(licences.map((l) => join(here, "node_modules", l))));
 await Promise.all(Object.values(manifest).map(compress));
 await writeFile(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);

@@ -21,7 +21,7 @@ export class Attachments {
     this.#input = form.querySelector('input[type="file"]');
     this.#list = form.querySelector("[data-chosen]");
     form.classList.add("attach-live");
-    this.#input.addEventListener("change", () => this.#draw());
+    form.addEventListener("change", () => this.#draw());
     form.addEventListener("paste", (event) => this.#paste(event));
     for (const type of ["dragenter", "dragover", "dragleave", "drop"])
       form.addEventListener(type, (event) => this.#drag(event));
@@ -36,7 +36,13 @@ export class Attachments {
   }
 
   clear() {
+    this.#reused.forEach((box) => (box.checked = false));
     this.#set([]);
+  }
+
+  // Files already in the Conversation that go out again: checkboxes of the form.
+  get #reused() {
+    return [...this.#form.querySelectorAll('[name="reuse"]:checked')];
   }
 
   #set(files) {
@@ -61,20 +67,31 @@ export class Attachments {
   }
 
   #draw() {
-    const row = this.#form.querySelector("[data-chosen-row]").content;
-    this.#list.replaceChildren(
-      ...this.files.map((file, index) => {
-        const item = row.cloneNode(true).firstElementChild;
-        item.querySelector(".file-name").textContent = file.name;
-        item.querySelector(".file-size").textContent = size(file.size);
-        item.querySelector("[data-remove] .visually-hidden").textContent = ` ${file.name}`;
-        item.querySelector("[data-remove]").addEventListener("click", () => {
-          this.#set(this.files.filter((_, other) => other !== index));
-          this.#input.focus();
-        });
-        return item;
-      }),
-    );
-    this.#list.hidden = !this.files.length;
+    const rows = [
+      ...this.#reused.map((box) =>
+        this.#row(box.parentElement.querySelector(".file-name").textContent, "", () => {
+          box.checked = false;
+          this.#draw();
+        }),
+      ),
+      ...this.files.map((file, index) =>
+        this.#row(file.name, size(file.size), () => this.#set(this.files.filter((_, other) => other !== index))),
+      ),
+    ];
+    this.#list.replaceChildren(...rows);
+    this.#list.hidden = !rows.length;
+  }
+
+  #row(name, detail, remove) {
+    const item = this.#form.querySelector("[data-chosen-row]").content.cloneNode(true).firstElementChild;
+    item.querySelector(".file-name").textContent = name;
+    item.querySelector(".file-size").textContent = detail;
+    const button = item.querySelector("[data-remove]");
+    button.querySelector(".visually-hidden").textContent = ` ${name}`;
+    button.addEventListener("click", () => {
+      remove();
+      this.#input.focus();
+    });
+    return item;
   }
 }

@@ -74,7 +74,6 @@ export class Composer {
     this.#queue(data);
     this.#text.value = "";
     this.#files.clear();
-    this.#form.querySelectorAll('[name="reuse"]:checked').forEach((box) => (box.checked = false));
     this.#text.focus();
   }
 

@@ -1,5 +1,5 @@
 // The Operators' script: live Conversation and queue; htmx changes filters without a reload.
-import "htmx.org/dist/htmx.esm.js";
+import "./lists.js";
 import { Queue } from "./queue.js";
 import { start } from "./start.js";
 

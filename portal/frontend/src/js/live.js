@@ -9,6 +9,7 @@ const PONG_WITHIN = 10_000;
 // A proxy that blocks sockets refuses at once, every time: after these many the page asks by GET.
 const REFUSALS_BEFORE_POLLING = 3;
 const POLL_PAUSE = 3_000;
+const GAP_PAUSE = 2_000;
 
 export class Live extends EventTarget {
   #url;
@@ -72,14 +73,24 @@ export class Live extends EventTarget {
     const stream = this.#streams.get(String(frame.conversation));
     if (!stream || frame.seq <= stream.after) return;
     // `prev` is the seq of the Message before it that this reader may see (notes leave holes).
-    if (frame.prev > stream.after) return this.#askAgain(frame.conversation, stream);
+    if (frame.prev > stream.after) return this.#gap(frame, stream);
     stream.after = frame.seq;
     this.#emit("message", frame);
   }
 
-  #askAgain(conversation, stream) {
-    if (this.connected) this.#hello();
-    else this.#fetchMessages(conversation, stream).catch(() => {});
+  // The frame is put aside: the answer to a new hello brings it again, in order. Asked at once, then
+  // at most once in GAP_PAUSE until nothing seen is missing.
+  #gap(frame, stream) {
+    stream.seen = Math.max(stream.seen ?? 0, frame.seq);
+    if (stream.gapTimer) return;
+    const ask = () => {
+      stream.gapTimer = 0;
+      if (stream.after >= stream.seen) return;
+      stream.gapTimer = setTimeout(ask, GAP_PAUSE);
+      if (this.connected) this.#hello();
+      else this.#fetchMessages(frame.conversation, stream).catch(() => {});
+    };
+    ask();
   }
 
   #emit(type, detail) {
