@@ -40,14 +40,14 @@ def status_of(fault: CallerError) -> int:
 
 async def caller_error(request: Request, fault: Exception) -> Response:
     """Answer somebody who asked for what is not possible."""
-    assert isinstance(fault, CallerError)  # noqa: S101 - narrows the type; registered for no other
+    assert isinstance(fault, CallerError)  # noqa: S101 - registered for no other
     wait = fault.seconds if isinstance(fault, TooManyAttempts) else None
     return _answer(request, status_of(fault), text=str(fault), wait=wait)
 
 
 async def http_error(request: Request, fault: Exception) -> Response:
     """Answer an address that is not there, a method that is not meant, a form that is broken."""
-    assert isinstance(fault, HTTPException)  # noqa: S101 - narrows the type; registered for no other
+    assert isinstance(fault, HTTPException)  # noqa: S101 - registered for no other
     response = _answer(request, fault.status_code, text=str(fault.detail))
     response.headers.update(fault.headers or {})
     return response

@@ -98,6 +98,11 @@ class Hub:
         self._forget: Callable[[], None] | None = None
         self._anything = asyncio.Event()
 
+    @property
+    def connections(self) -> int:
+        """How many tabs listen."""
+        return len(self._connections)
+
     def start(self) -> None:
         """Listen to changes, in the running event loop."""
         self._loop = asyncio.get_running_loop()

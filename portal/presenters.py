@@ -74,7 +74,6 @@ def message(row: Message, eyes: Eyes) -> dict[str, Any]:
         "channel": row.channel.value,
         "channel_label": gettext(labels.CHANNELS[row.channel]),
         "text": row.body_text,
-        "html": None,
         "html_url": f"/messaggi/{row.id}/html" if row.body_html_clean else None,
         "full_text": row.full_text,
         "attachments": [attachment(one) for one in row.attachments if not one.inline],

@@ -24,7 +24,7 @@ from core.model import (
 )
 
 #: Messages that one reading takes from a Conversation: the rest follows by cursor.
-AT_ONCE = 200
+AT_ONCE = 50
 #: The Messages a page begins with: of a longer Conversation the newest.
 ON_PAGE = 500
 

@@ -149,6 +149,7 @@ def _ticket_page(visit: Visit, ticket_id: int, *, fault: CallerError | None = No
             conversations.mark_seen(
                 writing, conversation_id, operator, seq=part.after, now=visit.now
             )
+        visit.request.app.state.hub.seen(operator.id, conversation_id)
     if fault is not None:
         kept = {"text": visit.form.text("text"), "visibility": visit.form.text("visibility")}
         context["composer"] |= kept | {"error": str(fault)}
