@@ -1,0 +1,91 @@
+"""The demo's mail server: takes every outgoing mail, writes it to a folder, passes nothing on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from core import clock
+
+#: Bytes of one mail; more than any desk lets out.
+LARGEST = 64 * 1024 * 1024
+#: Seconds that starting and stopping may take.
+PATIENCE = 10.0
+
+
+class Catcher:
+    """An SMTP server on loopback that keeps mails as `<UTC time>-<n>.eml`, sortable by name."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep mails in `folder`, which is made when it is started."""
+        self._folder = folder
+        self._caught = 0
+        self._port: Future[int] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="catcher", daemon=True)
+
+    def start(self) -> int:
+        """Listen on a free port of 127.0.0.1 and return it."""
+        # aiosmtpd logs each command with its addresses at INFO.
+        logging.getLogger("mail.log").setLevel(logging.WARNING)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+        return self._port.result(PATIENCE)
+
+    def stop(self) -> None:
+        """Listen no more; a mail under way is its sender's to repeat."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ending.set)
+            self._thread.join(PATIENCE)
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd finds its hooks by the command's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        """Write one mail, whole or not at all: a page may be listing the folder."""
+        self._caught += 1
+        name = f"{clock.now():%Y%m%dT%H%M%S%fZ}-{self._caught:04}.eml"
+        aside = self._folder / f".{name}"
+        aside.write_bytes(_trace(envelope) + _bytes(envelope.content))
+        aside.rename(self._folder / name)
+        return "250 2.0.0 Caught; it goes nowhere"
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(self._dialogue, "127.0.0.1", 0)
+        except OSError as fault:
+            self._port.set_exception(fault)
+            return
+        self._port.set_result(server.sockets[0].getsockname()[1])
+        await self._ending.wait()
+        server.close()
+
+    def _dialogue(self) -> SMTP:
+        return SMTP(
+            self,
+            data_size_limit=LARGEST,
+            enable_SMTPUTF8=True,
+            hostname="catcher.localhost",
+            ident="Sportello's mail catcher",
+            loop=self._loop,
+        )
+
+
+def _trace(envelope: Envelope) -> bytes:
+    """Return what a final delivery adds, or the envelope is lost (RFC 5321 section 4.4)."""
+    lines = [f"Return-Path: <{envelope.mail_from or ''}>"]
+    lines += [f"Delivered-To: {recipient}" for recipient in envelope.rcpt_tos]
+    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _bytes(content: bytes | str | None) -> bytes:
+    return content.encode() if isinstance(content, str) else content or b""
