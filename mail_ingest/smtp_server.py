@@ -108,7 +108,9 @@ class MailServer:
                 session.hang_up(CLOSING)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._grace
-        while self._edge.sessions and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
+        while loop.time() < deadline:
+            if all(session.is_over for session in self._edge.sessions):
+                break
             await asyncio.sleep(0.01)
         for session in tuple(self._edge.sessions):
             session.abort()

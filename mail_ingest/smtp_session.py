@@ -150,9 +150,16 @@ class MailSession(SMTP):
         self._edge.sessions.discard(self)
         super().connection_lost(error)
 
+    @property
+    def is_over(self) -> bool:
+        """True once the dialogue has ended, though the connection may still be closing."""
+        task = self._handler_coroutine
+        return self.transport is None or task is None or task.done()
+
     def hang_up(self, answer: str) -> None:
-        """Say why, then close."""
-        if self.transport is not None:
+        """Say why, then close; a dialogue that is over is left to its own closing."""
+        # A TLS transport that was closed twice, as aiosmtpd does after QUIT, breaks on a write.
+        if self.transport is not None and not self.is_over:
             _say_and_close(self.transport, answer)
 
     def abort(self) -> None:

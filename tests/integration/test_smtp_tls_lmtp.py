@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from mail_ingest.smtp_server import Listen, MailServer
 from tests.wire import KNOWN, MAIL, SECOND, MemorySpool, Wire, listening
 
 
@@ -45,6 +46,20 @@ def test_takes_a_mail_over_tls(
         assert not client.has_extn("starttls")
         client.sendmail("mario@comune.example", [KNOWN], big)
     assert spool.held[0].raw == big
+
+
+def test_stopping_while_a_tls_client_is_leaving(
+    spool: MemorySpool, tls: ssl.SSLContext, authority: trustme.CA
+) -> None:
+    """A TLS transport of Python 3.11 that was closed twice breaks on a write."""
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    for _ in range(10):
+        server = MailServer(spool, Listen(tls=tls))
+        with smtplib.SMTP(*server.start(), timeout=10) as client:
+            client.starttls(context=trusting)
+            client.ehlo()
+        server.stop(grace=1)
 
 
 def test_commands_sent_before_tls_are_not_obeyed_after_it(
