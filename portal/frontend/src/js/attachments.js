@@ -21,7 +21,8 @@ export class Attachments {
     this.#input = form.querySelector('input[type="file"]');
     this.#list = form.querySelector("[data-chosen]");
     form.classList.add("attach-live");
-    form.addEventListener("change", () => this.#draw());
+    // Not on the text's own change: that would redraw a row between the press and the click on it.
+    form.addEventListener("change", ({ target }) => ["files", "reuse"].includes(target.name) && this.#draw());
     form.addEventListener("paste", (event) => this.#paste(event));
     for (const type of ["dragenter", "dragover", "dragleave", "drop"])
       form.addEventListener(type, (event) => this.#drag(event));
