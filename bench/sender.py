@@ -82,18 +82,21 @@ def send(port: int, connections: int, letters: Sequence[Letter], recipient: str)
 
 
 def write(path: Path, letters: Sequence[Letter]) -> None:
-    """Write letters to a file that `main` reads."""
-    path.write_text(json.dumps([(one.sender, one.raw.decode("ascii")) for one in letters]))
+    """Write letters to a file that `read` reads."""
+    written = [(one.sender, one.raw.decode("ascii")) for one in letters]
+    path.write_text(json.dumps(written), "ascii")
+
+
+def read(path: Path) -> list[Letter]:
+    """Read the letters that `write` wrote."""
+    written = json.loads(path.read_text("ascii"))
+    return [Letter(sender=sender, raw=raw.encode("ascii")) for sender, raw in written]
 
 
 def main() -> None:
     """Send the letters of a file and print the seconds as JSON."""
     port, connections, path, recipient = sys.argv[1:]
-    letters = [
-        Letter(sender=sender, raw=raw.encode("ascii"))
-        for sender, raw in json.loads(Path(path).read_text())
-    ]
-    print(json.dumps(send(int(port), int(connections), letters, recipient)))
+    print(json.dumps(send(int(port), int(connections), read(Path(path)), recipient)))
 
 
 if __name__ == "__main__":
