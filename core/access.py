@@ -1,4 +1,4 @@
-"""Who may see and do what: the one policy, used by lists, pages, files and the live stream alike."""
+"""Who may see and do what: the one policy of lists, pages, files and the live stream."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def can_see(
 def require_sight(
     session: Session, person: Person, conversation_id: int, *, open_desks: Iterable[int] = ()
 ) -> Conversation:
-    """Return the Conversation; raises NotFound, never "forbidden", where it is not theirs to see."""
+    """Return the Conversation; raises NotFound, never "forbidden", where it is not theirs."""
     found = session.scalar(
         select(Conversation).where(
             Conversation.id == conversation_id, visible_to(person, open_desks=open_desks)
@@ -91,6 +91,12 @@ def readable(person: Person | None) -> tuple[Visibility, ...]:
     if isinstance(person, Operator):
         return (Visibility.PUBLIC, Visibility.INTERNAL)
     return (Visibility.PUBLIC,)
+
+
+def require_staff(operator: Operator, desk_id: int) -> None:
+    """Raise NotAllowed unless the Operator belongs to the Desk."""
+    if not operator.active or desk_id not in {one.desk_id for one in operator.desks}:
+        raise NotAllowed
 
 
 def require_answering(operator: Operator, desk_id: int) -> None:

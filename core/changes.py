@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import psycopg
 import structlog
 from sqlalchemy import func, select
 
 from core.db import Store
-from core.errors import Transient
 from core.model import TimelineEntry
 
 #: Called in the watcher's thread with the ids of Conversations that changed: an empty set means
-#: that something else did, as a new Outbox entry; None that anything may have (a lost connection).
+#: that something else did, as a new Outbox entry; None that anything may have (the watch began,
+#: or began anew after a lost connection).
 Listener = Callable[[frozenset[int] | None], None]
 
 #: Seconds between two looks at SQLite's change counter; a look costs some microseconds.
@@ -34,7 +33,7 @@ class Changes:
 
     SQLite: `PRAGMA data_version` moves when any other connection commits, in this process or in
     another, and the Timeline says which Conversations it was. PostgreSQL: LISTEN, notified by a
-    trigger. A wake-up may be lost or doubled; whoever is woken reads what changed by its own cursor.
+    trigger. A wake-up may be doubled; whoever is woken reads what changed by its own cursor.
     """
 
     def __init__(self, store: Store) -> None:
@@ -79,14 +78,16 @@ class Changes:
         for listener in tuple(self._listeners):
             try:
                 listener(conversations)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one listener's fault must not keep the others asleep
                 _log.exception("changes.listener_failed")
 
-    def _watch_sqlite(self) -> Iterator[frozenset[int]]:
+    def _watch_sqlite(self) -> Iterator[frozenset[int] | None]:
         with self._store.engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
             version = raw.execute("PRAGMA data_version").fetchone()
             cursor = self._newest_fact()
+            # What happened while nobody looked is unknown.
+            yield None
             while not self._stop.wait(POLL_SECONDS):
                 seen = raw.execute("PRAGMA data_version").fetchone()
                 if seen == version:
@@ -112,16 +113,14 @@ class Changes:
         return newest, found
 
     def _watch_postgresql(self) -> Iterator[frozenset[int] | None]:
+        import psycopg  # noqa: PLC0415 - an installation on SQLite need not have it
+
         address = self._store.engine.url.set(drivername="postgresql")
-        try:
-            with psycopg.connect(
-                address.render_as_string(hide_password=False), autocommit=True
-            ) as connection:
-                connection.execute(f"LISTEN {CHANNEL}")
-                # What happened while nobody listened is unknown.
-                yield None
-                while not self._stop.is_set():
-                    for notice in connection.notifies(timeout=0.5, stop_after=1):
-                        yield frozenset({int(notice.payload)} if notice.payload else ())
-        except psycopg.OperationalError as fault:
-            raise Transient(f"PostgreSQL does not answer: {fault}") from fault
+        with psycopg.connect(
+            address.render_as_string(hide_password=False), autocommit=True
+        ) as connection:
+            connection.execute(f"LISTEN {CHANNEL}")
+            yield None
+            while not self._stop.is_set():
+                for notice in connection.notifies(timeout=0.5, stop_after=1):
+                    yield frozenset({int(notice.payload)} if notice.payload else ())

@@ -23,13 +23,15 @@ from core.model import (
     ReadMark,
     Requester,
     Visibility,
+    table,
 )
 from core.ports import ports
 from core.timeline import actor
 
-_CONVERSATION = Conversation.__table__
-_MESSAGE = Message.__table__
-_PARTICIPANT = Participant.__table__
+_CONVERSATION = table(Conversation)
+_MESSAGE = table(Message)
+_PARTICIPANT = table(Participant)
+_READ_MARK = table(ReadMark)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +86,12 @@ def start(
 ) -> int:
     """Begin a Conversation that waits for an Operator, and return its id."""
     connection = session.connection()
-    conversation_id = connection.execute(
+    conversation_id: int = connection.execute(
         insert(_CONVERSATION).returning(_CONVERSATION.c.id),
         {
             "desk_id": desk_id,
             "channel": channel,
-            "subject": subject,
+            "subject": contents.storable(subject),
             "requester_id": requester_id,
             "holder": Holder.NOBODY,
             "visitor_key": visitor_key,
@@ -138,13 +140,13 @@ def append(
             "author_kind": words.author_kind,
             "requester_id": words.requester_id,
             "operator_id": words.operator_id,
-            "author_name": words.author_name[:200],
+            "author_name": contents.storable(words.author_name)[:200],
             "visibility": words.visibility,
             "channel": words.channel,
             "external_id": words.external_id,
-            "body_text": _without_nul(words.text),
-            "full_text": _without_nul(words.full_text) if words.full_text else None,
-            "body_html_clean": _without_nul(words.html_clean) if words.html_clean else None,
+            "body_text": contents.storable(words.text),
+            "full_text": contents.storable(words.full_text) if words.full_text else None,
+            "body_html_clean": contents.storable(words.html_clean) if words.html_clean else None,
             "raw_mail_id": words.raw_mail_id,
             "at": now,
         },
@@ -166,7 +168,7 @@ def add_participant(
     row: dict[str, object] = {
         "conversation_id": conversation_id,
         "kind": kind,
-        "address": address.lower(),
+        "address": contents.storable(address.lower())[:320],
         "requester_id": requester_id,
         "operator_id": operator_id,
     }
@@ -178,17 +180,23 @@ def mark_seen(
 ) -> None:
     """Record that a person has read up to `seq`; never moves backwards."""
     reader = actor(person)
-    mark = session.get(ReadMark, (conversation_id, reader))
-    if mark is None:
-        row: dict[str, object] = {
-            "conversation_id": conversation_id,
-            "reader": reader,
-            "last_seq": seq,
-            "at": now,
-        }
-        contents.insert_once(session, ReadMark.__table__, [row])
-    elif mark.last_seq < seq:
-        mark.last_seq, mark.at = seq, now
+    row: dict[str, object] = {
+        "conversation_id": conversation_id,
+        "reader": reader,
+        "last_seq": seq,
+        "at": now,
+    }
+    contents.insert_once(session, _READ_MARK, [row])
+    # The comparison stands in the statement: two pages of one person may report at once.
+    session.connection().execute(
+        update(_READ_MARK)
+        .where(
+            _READ_MARK.c.conversation_id == conversation_id,
+            _READ_MARK.c.reader == reader,
+            _READ_MARK.c.last_seq < seq,
+        )
+        .values(last_seq=seq, at=now)
+    )
 
 
 def _known(session: Session, conversation_id: int, words: Words) -> bool:
@@ -214,17 +222,12 @@ def _attach(session: Session, message_id: int, files: Sequence[File]) -> None:
             {
                 "message_id": message_id,
                 "sha256": sha256,
-                "name": file.name[:200],
-                "content_type": file.content_type[:200],
+                "name": contents.storable(file.name)[:200],
+                "content_type": contents.storable(file.content_type)[:200],
                 "size": len(file.data) if file.data is not None else file.size,
                 "inline": file.inline,
-                "content_id": file.content_id,
+                "content_id": contents.storable(file.content_id)[:250] if file.content_id else None,
             }
         )
     if rows:
-        session.connection().execute(insert(Attachment.__table__), rows)
-
-
-def _without_nul(text: str) -> str:
-    # PostgreSQL refuses NUL in text; the raw mail keeps it.
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
+        session.connection().execute(insert(table(Attachment)), rows)

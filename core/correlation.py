@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.contents import insert_once
-from core.model import Conversation, Delivery, Desk, MailRef, Participant, Ticket
+from core.model import Conversation, Delivery, Desk, MailRef, Participant, Ticket, table
 from core.references import read_reply_token, subject_references, token_conversation
 
 #: Ids of one mail that are looked up and remembered (RFC 5322 sets no limit, mail.md does).
@@ -46,10 +46,13 @@ def match(
     by_token = _by_token(session, keys, tags, senders)
     if by_token is not None:
         return by_token
-    found = _by_references(session, references, desk_id) or _by_subject(session, subject)
+    by_references = _by_references(session, references, senders, desk_id)
+    if by_references is not None:
+        return by_references
+    found = _by_subject(session, subject)
     if found is None:
         return None
-    return Match(found, _takes_part(session, found, senders), signed=False)
+    return Match(found, found in _taking_part(session, [found], senders), signed=False)
 
 
 def remember(
@@ -62,7 +65,7 @@ def remember(
         if one
     ]
     if rows:
-        insert_once(session, MailRef.__table__, rows)
+        insert_once(session, table(MailRef), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +104,44 @@ def _by_token(
         if conversation_id is None:
             continue
         written_to = session.scalars(
-            select(Delivery.recipient)
-            .where(Delivery.conversation_id == conversation_id)
-            .distinct()
+            select(Delivery.recipient).where(Delivery.conversation_id == conversation_id).distinct()
         )
         token = read_reply_token(keys, tag=tag, senders=senders, recipients=tuple(written_to))
         if token is not None:
-            takes_part = token.for_recipient or _takes_part(session, conversation_id, senders)
+            takes_part = token.for_recipient or bool(
+                _taking_part(session, [conversation_id], senders)
+            )
             return Match(conversation_id, takes_part, signed=True)
     return None
 
 
-def _by_references(session: Session, references: Sequence[str], desk_id: int) -> int | None:
+def _by_references(
+    session: Session, references: Sequence[str], senders: tuple[str, ...], desk_id: int
+) -> Match | None:
     wanted = list(dict.fromkeys(references))[-REFERENCES_KEPT:]
     if not wanted:
         return None
     rows = session.execute(
-        select(MailRef.message_id, MailRef.conversation_id, Conversation.desk_id)
+        select(MailRef.id, MailRef.message_id, MailRef.conversation_id, Conversation.desk_id)
         .join(Conversation, Conversation.id == MailRef.conversation_id)
         .where(MailRef.message_id.in_(wanted))
-        .order_by(MailRef.id)
     ).all()
     if not rows:
         return None
-    # The newest id that we know wins: a thread that was split goes on where it was last.
-    newest = max(rows, key=lambda row: (wanted.index(row.message_id), row.desk_id == desk_id))
-    return newest.conversation_id
+    theirs = _taking_part(session, {row.conversation_id for row in rows}, senders)
+    # Where the sender takes part comes first: a stranger who cites a thread begins a Conversation
+    # that knows the same ids, and must not draw the thread's own people away. Then the newest id
+    # that we know, and of one id the newest Conversation: a split thread goes on where it was last.
+    best = max(
+        rows,
+        key=lambda row: (
+            row.conversation_id in theirs,
+            wanted.index(row.message_id),
+            row.desk_id == desk_id,
+            row.id,
+        ),
+    )
+    return Match(best.conversation_id, best.conversation_id in theirs, signed=False)
 
 
 def _by_subject(session: Session, subject: str) -> int | None:
@@ -141,13 +156,13 @@ def _by_subject(session: Session, subject: str) -> int | None:
     return None
 
 
-def _takes_part(session: Session, conversation_id: int, senders: tuple[str, ...]) -> bool:
-    return bool(
-        session.scalar(
-            select(Participant.id)
-            .where(
-                Participant.conversation_id == conversation_id, Participant.address.in_(senders)
+def _taking_part(
+    session: Session, conversation_ids: Collection[int], senders: tuple[str, ...]
+) -> set[int]:
+    return set(
+        session.scalars(
+            select(Participant.conversation_id).where(
+                Participant.conversation_id.in_(conversation_ids), Participant.address.in_(senders)
             )
-            .limit(1)
         )
     )

@@ -1,4 +1,4 @@
-"""Engine, sessions and SQLite's pragmas: how the store is opened, and by whom a transaction is owned."""
+"""How the store is opened, and who owns a transaction: engine, sessions, SQLite's pragmas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import Transient
@@ -26,6 +27,9 @@ BUSY_SECONDS = 30
 PUT_IN_OUTBOX = "put_in_outbox"
 
 Committed = Callable[[Sequence[int]], None]
+
+#: What the library raises where the store is locked, gone, or has no connection to spare.
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 _WRITES = "sportello_writes"
 
@@ -58,8 +62,8 @@ class Store:
         try:
             with self._writing.begin() as session:
                 yield session
-        except OperationalError as fault:
-            raise Transient(f"the store does not answer: {fault.orig}") from fault
+        except UNREACHABLE as fault:
+            raise no_answer(fault) from fault
         put = session.info.pop(PUT_IN_OUTBOX, [])
         if put:
             for tell in self._committed:
@@ -75,12 +79,17 @@ class Store:
         try:
             with self._reading() as session:
                 yield session
-        except OperationalError as fault:
-            raise Transient(f"the store does not answer: {fault.orig}") from fault
+        except UNREACHABLE as fault:
+            raise no_answer(fault) from fault
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def no_answer(fault: Exception) -> Transient:
+    """Return the error of ours for one of UNREACHABLE."""
+    return Transient(f"the store does not answer: {getattr(fault, 'orig', None) or fault}")
 
 
 def sqlite_url(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The one family of errors, split by whose fault it is: the docstring of a class is its default message."""
+"""The one family of errors, split by whose fault it is; a docstring is the default message."""
 
 from __future__ import annotations
 

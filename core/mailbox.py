@@ -1,4 +1,4 @@
-"""The lost-mail ledger: every mail seen has a line, committed before it is accepted, and one end."""
+"""The lost-mail ledger: each mail seen has a line, committed before it is accepted, and an end."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core import contents, outbox, timeline
 from core.access import require_answering
-from core.errors import NotPossible
-from core.model import Content, Disposition, Fact, Operator, RawMail
+from core.errors import NotPossible, Transient
+from core.model import Content, Disposition, Fact, Operator, RawMail, table
 from core.ports import ports
 from core.timeline import Change
 
 #: The Outbox topic of a mail that waits to be understood.
 PROCESS = "mail.process"
 
-_RAW = RawMail.__table__
+_RAW = table(RawMail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ def spool(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> No
         if not inline:
             files.write(sha256, one.raw)
         rows.append({"sha256": sha256, "size": len(one.raw), "data": one.raw if inline else None})
-    contents.insert_once(session, Content.__table__, rows)
+    contents.insert_once(session, table(Content), rows)
     fresh = [
         raw_id
         for sha256, one in zip(hashes, arrivals, strict=True)
@@ -78,22 +77,32 @@ def settle(
     reason: str = "",
     facts: MailFacts,
     conversation_id: int | None = None,
+    now: datetime,
 ) -> None:
-    """Give a mail its end, once: each line has one disposition with its reason."""
-    session.connection().execute(
+    """Give a mail its end, once: each line has one disposition with its reason.
+
+    Raises Transient where it got one meanwhile. What became a Message has its fact already; any
+    other end is one.
+    """
+    settled = session.connection().execute(
         update(_RAW)
-        .where(_RAW.c.id == raw_id)
+        .where(_RAW.c.id == raw_id, _RAW.c.disposition == Disposition.WAITING)
         .values(
             disposition=disposition,
             reason=reason,
             conversation_id=conversation_id,
-            from_address=facts.from_address[:320] if facts.from_address else None,
-            subject=facts.subject,
-            message_id=facts.message_id[:998] if facts.message_id else None,
+            from_address=facts.from_address,
+            subject=contents.storable(facts.subject) if facts.subject is not None else None,
+            message_id=facts.message_id,
             body_hash=facts.body_hash,
             auto_reason=facts.auto_reason,
         )
     )
+    if settled.rowcount != 1:
+        raise Transient("the mail was settled meanwhile")
+    if disposition is not Disposition.ACCEPTED:
+        line = session.get_one(RawMail, raw_id, populate_existing=True)
+        _record(session, line, timeline.SYSTEM, Disposition.WAITING, now=now)
 
 
 def give_up(session: Session, raw_id: int, *, reason: str, now: datetime) -> None:
@@ -117,6 +126,7 @@ def admit(session: Session, line: RawMail, operator: Operator, *, now: datetime)
 def refuse(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
     """Put a held or set-aside mail away for good; its line and its bytes stay."""
     require_answering(operator, line.desk_id)
+    session.refresh(line, with_for_update=True)
     if line.disposition not in (Disposition.HELD, Disposition.GIVEN_UP):
         raise NotPossible
     old, line.disposition = line.disposition, Disposition.IGNORED
@@ -162,16 +172,16 @@ def _record(
 
 def _insert_line(session: Session, sha256: str, one: Arrival) -> int | None:
     """Insert the line of a mail; None where the same mail for the same recipient has one."""
-    insert_ = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     connection = session.connection()
+    recipient = one.recipient[:320]
     raw_id = connection.execute(
-        insert_(_RAW).on_conflict_do_nothing().returning(_RAW.c.id),
+        contents.insert_or_pass(connection.dialect.name, _RAW).returning(_RAW.c.id),
         {
             "desk_id": one.desk_id,
             "sha256": sha256,
             "fingerprint": one.fingerprint,
-            "recipient": one.recipient,
-            "envelope_from": one.envelope_from,
+            "recipient": recipient,
+            "envelope_from": contents.storable(one.envelope_from)[:320],
             "source": one.source,
             "received_at": one.received_at,
             "repeats": 0,
@@ -182,7 +192,7 @@ def _insert_line(session: Session, sha256: str, one: Arrival) -> int | None:
     if raw_id is None:
         connection.execute(
             update(_RAW)
-            .where(_RAW.c.fingerprint == one.fingerprint, _RAW.c.recipient == one.recipient)
+            .where(_RAW.c.fingerprint == one.fingerprint, _RAW.c.recipient == recipient)
             .values(repeats=_RAW.c.repeats + 1)
         )
     return raw_id

@@ -1,4 +1,4 @@
-"""What goes out: an Operator's answers and the notices of a Desk's own matrix, rendered when put."""
+"""What goes out: Operators' answers and the notices of a Desk's matrix, rendered when put."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from core.model import (
     Fact,
     Operator,
     OperatorRole,
+    table,
 )
 from core.ports import Rendered, ports
 from core.references import new_message_id, reply_address
@@ -34,7 +35,7 @@ DELIVER = "mail.deliver"
 #: The event of the answer to an unregistered sender, and its template.
 REGISTRATION = "registration"
 
-_DELIVERY = Delivery.__table__
+_DELIVERY = table(Delivery)
 _INSERT = insert(_DELIVERY)
 
 
@@ -45,6 +46,7 @@ class Case:
     desk_id: int
     desk: DeskProfile
     conversation_id: int
+    ticket_id: int
     channel: Channel
     subject: str
     number: int | None
@@ -65,6 +67,8 @@ class Outgoing:
     event: str | None = None
     message_id: int | None = None
     automatic: bool
+    to_staff: bool = False
+    """A notice to Operators carries no reply token: an answer to it is not the Requester's."""
 
 
 def notify(
@@ -86,7 +90,13 @@ def notify(
             reason = _reason_not_to_send(session, case, rule.audience, recipient, now=now)
             context = _context(session, case, {"headline": rule.subject, **(extra or {})})
             text = ports(session).render(rule.template, context, language=language)
-            outgoing = Outgoing(recipient=recipient, text=text, event=event, automatic=True)
+            outgoing = Outgoing(
+                recipient=recipient,
+                text=text,
+                event=event,
+                automatic=True,
+                to_staff=rule.audience != "requester",
+            )
             send(session, case, outgoing, now=now, suppressed=reason)
 
 
@@ -104,12 +114,14 @@ def send(
     thread's ids stand in In-Reply-To and References, so that every mail program threads it.
     """
     thread = correlation.thread(session, case.conversation_id)
-    reply_to = reply_address(
-        ports(session).reply_keys,
-        intake=case.desk.address,
-        conversation_id=case.conversation_id,
-        recipient=outgoing.recipient,
-    )
+    reply_to = case.desk.address
+    if not outgoing.to_staff:
+        reply_to = reply_address(
+            ports(session).reply_keys,
+            intake=case.desk.address,
+            conversation_id=case.conversation_id,
+            recipient=outgoing.recipient,
+        )
     row = {
         "desk_id": case.desk_id,
         "conversation_id": case.conversation_id,
@@ -122,6 +134,19 @@ def send(
         _record_suppression(session, case, outgoing, suppressed, now=now)
     else:
         correlation.remember(session, case.conversation_id, [mail_id])
+
+
+def no_address(session: Session, case: Case, *, now: datetime) -> None:
+    """Record that an answer reaches nobody by mail: whoever wrote it has to find another way."""
+    change = timeline.Change(
+        kind=Fact.NOTICE_SUPPRESSED,
+        actor=timeline.SYSTEM,
+        desk_id=case.desk_id,
+        conversation_id=case.conversation_id,
+        to_value="answer",
+        reason="no mail address is known",
+    )
+    timeline.record(session, change, now=now)
 
 
 def tell_how_to_register(
@@ -254,6 +279,7 @@ def _context(session: Session, case: Case, extra: Mapping[str, Any]) -> dict[str
         "requester_name": case.requester_name,
         "public_url": ports(session).public_url,
         "conversation_id": case.conversation_id,
+        "ticket_id": case.ticket_id,
         **extra,
     }
 

@@ -15,7 +15,7 @@ from core.model import DeskMembership, Fact, LoginSession, Operator, OperatorRol
 from core.timeline import Change
 
 
-def add(  # noqa: PLR0913 - who, where and by whom; all but the session are keyword-only
+def add(
     session: Session,
     *,
     name: str,

@@ -1,4 +1,4 @@
-"""Deferred work: put in the transaction that causes it, claimed under a lease, retried, set aside."""
+"""Deferred work: put in the transaction that causes it, claimed by lease, retried, set aside."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from uuid import uuid4
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from core.contents import insert_or_pass
 from core.db import PUT_IN_OUTBOX
 from core.errors import Permanent, SportelloError, Transient
-from core.model import EntryState, OutboxEntry
+from core.model import EntryState, OutboxEntry, table
 
 #: How long a claim holds before another worker may take the entry.
 LEASE = timedelta(seconds=60)
@@ -31,7 +32,7 @@ LATER_RETRIES = timedelta(hours=8)
 #: While a channel is down its entries only wait; this often somebody tries again.
 CHANNEL_DOWN = timedelta(minutes=1)
 
-_TABLE = OutboxEntry.__table__
+_TABLE = table(OutboxEntry)
 _INSERT = insert(_TABLE)
 
 
@@ -67,11 +68,11 @@ def put(
         "dedupe_key": dedupe_key,
         "created_at": now,
     }
-    if dedupe_key is not None and session.scalar(
-        select(OutboxEntry.id).where(OutboxEntry.dedupe_key == dedupe_key)
-    ):
+    connection = session.connection()
+    insert_ = _INSERT if dedupe_key is None else insert_or_pass(connection.dialect.name, _TABLE)
+    entry_id = connection.execute(insert_.returning(_TABLE.c.id), row).scalar_one_or_none()
+    if entry_id is None:
         return False
-    entry_id = session.connection().execute(_INSERT.returning(_TABLE.c.id), row).scalar_one()
     _note(session, [entry_id])
     return True
 
@@ -104,10 +105,12 @@ def claim(
     limit: int = CLAIM,
     topics: Sequence[str] | None = None,
     ids: Sequence[int] | None = None,
+    fresh: bool | None = None,
 ) -> list[Job]:
     """Take up to `limit` due entries under a lease, oldest first; nobody else gets them meanwhile.
 
-    One statement on both databases; PostgreSQL skips rows that another worker is claiming.
+    `fresh` restricts it to entries that were never tried (True) or that were (False). One
+    statement on both databases; PostgreSQL skips rows that another worker is claiming.
     """
     due = (
         select(OutboxEntry.id)
@@ -120,10 +123,14 @@ def claim(
         due = due.where(OutboxEntry.topic.in_(topics))
     if ids is not None:
         due = due.where(OutboxEntry.id.in_(ids))
+    if fresh is not None:
+        due = due.where(OutboxEntry.attempts == 0 if fresh else OutboxEntry.attempts > 0)
+    # Not a plain subquery: PostgreSQL may run that again for a row and claim more than `limit`.
+    chosen = due.cte("due")
     name = uuid4().hex
     rows = session.connection().execute(
         update(_TABLE)
-        .where(_TABLE.c.id.in_(due.scalar_subquery()))
+        .where(_TABLE.c.id.in_(select(chosen.c.id)))
         .values(due_at=now + LEASE, claim=name, attempts=_TABLE.c.attempts + 1)
         .returning(
             _TABLE.c.id,
@@ -180,7 +187,7 @@ def retry_after(
 
 
 def fail(session: Session, job: Job, fault: BaseException, *, retry: Retry) -> bool:
-    """Record a failure; True when the entry was given up."""
+    """Record a failure; False where another worker holds the entry by now, and nothing is."""
     text = str(fault) if isinstance(fault, SportelloError) else f"{type(fault).__name__}: {fault}"
     attempts = job.attempts if retry.counted else job.attempts - 1
     values: dict[str, Any] = {"claim": None, "last_error": text[:2000], "attempts": attempts}
@@ -188,12 +195,13 @@ def fail(session: Session, job: Job, fault: BaseException, *, retry: Retry) -> b
         values["state"] = EntryState.GIVEN_UP
     else:
         values["due_at"] = retry.due_at
-    return bool(_mine(session, [job], **values)) and retry.due_at is None
+    return bool(_mine(session, [job], **values))
 
 
 def put_back(session: Session, entry: OutboxEntry, *, now: datetime) -> None:
-    """Try a given-up or waiting entry again now, with fresh attempts."""
+    """Try a given-up or waiting entry again now, with fresh attempts and all the time again."""
     entry.state, entry.due_at, entry.attempts, entry.claim = EntryState.WAITING, now, 0, None
+    entry.created_at = now
     _note(session, [entry.id])
 
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
-from core.desk_profile import Desks
 from core.contents import FileStore
+from core.desk_profile import Desks
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,8 @@ class Rendered:
 class Render(Protocol):
     """Turns a template id and its context into the text of a notice."""
 
-    def __call__(
-        self, template: str, context: Mapping[str, Any], *, language: str
-    ) -> Rendered:
-        """Return the rendered text; raises nothing that a desk file can cause (checked at start)."""
+    def __call__(self, template: str, context: Mapping[str, Any], *, language: str) -> Rendered:
+        """Return the rendered text; raises nothing that a desk file can cause: checked at start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from core import notifications, timeline
 from core.errors import Permanent
 from core.model import Channel, Fact, Operator, Participant, ParticipantKind, Visibility
-from core.notifications import Case, Outgoing, Rendered
+from core.notifications import Case, Outgoing
+from core.ports import Rendered
 from core.timeline import Change
 
 
@@ -39,7 +40,7 @@ Reaction = Callable[[Session, Happening, datetime], None]
 
 
 def happened(session: Session, happening: Happening, *, now: datetime) -> None:
-    """Record a fact and let everything react to it; a reaction's only outward effect is the outbox."""
+    """Record a fact and let all react to it; a reaction's only outward effect is the outbox."""
     timeline.record(session, happening.change, now=now)
     for reaction in REACTIONS.get(happening.change.kind, ()):
         reaction(session, happening, now)
@@ -63,10 +64,11 @@ def _send_answer(session: Session, happening: Happening, now: datetime) -> None:
         return
     text = f"{said.text}\n\n-- \n{case.desk.sign(said.operator.name)}\n"
     rendered = Rendered(notifications.reply_subject(case), text, None)
-    for recipient in _correspondents(session, case):
-        outgoing = Outgoing(
-            recipient=recipient, text=rendered, message_id=said.id, automatic=False
-        )
+    correspondents = _correspondents(session, case)
+    if not correspondents:
+        notifications.no_address(session, case, now=now)
+    for recipient in correspondents:
+        outgoing = Outgoing(recipient=recipient, text=rendered, message_id=said.id, automatic=False)
         notifications.send(session, case, outgoing, now=now)
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from email.utils import make_msgid
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_TOKEN = re.compile(r"^([0-9a-z]{1,10})\.([0-9])\.([0-9a-v]{20})$")
+#: Conversation, form of the token (so far one), signature.
+_TOKEN = re.compile(r"([0-9a-z]{1,10})\.0\.([0-9a-v]{20})")
 _SUBJECT = re.compile(r"\[([a-z0-9][a-z0-9-]{0,63}) #(\d{1,12})\]", re.IGNORECASE)
 
 
@@ -46,10 +47,10 @@ def read_reply_token(
     `senders` are the addresses that the mail claims to come from, `recipients` those to whom the
     Conversation has written. None where the tag is no token or was made for nobody among them.
     """
-    match = _TOKEN.match(tag.lower())
+    match = _TOKEN.fullmatch(tag.lower())
     if match is None:
         return None
-    number, _, mac = match.groups()
+    number, mac = match.groups()
     for person in (*senders, *recipients):
         if any(hmac.compare_digest(_mac(key, number, person), mac) for key in keys):
             return ReplyToken(int(number, 36), person in senders)
@@ -58,7 +59,7 @@ def read_reply_token(
 
 def token_conversation(tag: str) -> int | None:
     """Return the Conversation that a tag names, unverified: only to look up its recipients."""
-    match = _TOKEN.match(tag.lower())
+    match = _TOKEN.fullmatch(tag.lower())
     return int(match.group(1), 36) if match else None
 
 

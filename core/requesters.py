@@ -9,11 +9,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core import contents
 from core.errors import CallerError, Conflict
-from core.model import Identity, IdentityKind, Requester
+from core.model import Identity, IdentityKind, Requester, table
 
-_REQUESTER = Requester.__table__
-_IDENTITY = Identity.__table__
+_REQUESTER = table(Requester)
+_IDENTITY = table(Identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,19 @@ def find(session: Session, kind: IdentityKind, address: str) -> Known | None:
     return Known(row.id, row.name, row.language, new=False) if row else None
 
 
+def registered(session: Session, kind: IdentityKind, address: str) -> bool:
+    """Return whether somebody registered with this very address (S2-06), not only wrote from it."""
+    return bool(
+        session.scalar(
+            select(Identity.id).where(
+                Identity.kind == kind,
+                Identity.address == normal_address(kind, address),
+                Identity.verified_at.is_not(None),
+            )
+        )
+    )
+
+
 def visitor(session: Session, *, name: str, now: datetime) -> Requester:
     """Return a new Requester without an address: somebody at the chat who gave none."""
     person = Requester(name=name or "Visitatore", language="it", created_at=now)
@@ -100,7 +114,7 @@ def _create(
     connection = session.connection()
     requester_id = connection.execute(
         insert(_REQUESTER).returning(_REQUESTER.c.id),
-        {"name": name[:200], "language": "it", "created_at": now},
+        {"name": contents.storable(name)[:200], "language": "it", "created_at": now},
     ).scalar_one()
     connection.execute(
         insert(_IDENTITY), {"requester_id": requester_id, "kind": kind, "address": address}

@@ -32,7 +32,7 @@ def forget_done_work(session: Session, *, now: datetime) -> None:
         .limit(AT_ONCE)
     )
     session.execute(
-        delete(OutboxEntry).where(OutboxEntry.id.in_(old)).execution_options(
-            synchronize_session=False
-        )
+        delete(OutboxEntry)
+        .where(OutboxEntry.id.in_(old))
+        .execution_options(synchronize_session=False)
     )

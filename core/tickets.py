@@ -10,13 +10,14 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from core import conversations, correlation, timeline
-from core.access import require_answering
+from core.access import require_answering, require_staff
 from core.conversations import Appended, File, Words
 from core.desk_profile import DeskProfile
 from core.errors import CallerError, Conflict, NotPossible
 from core.model import (
     AuthorKind,
     Channel,
+    Conversation,
     Desk,
     Fact,
     Holder,
@@ -26,14 +27,18 @@ from core.model import (
     Status,
     Ticket,
     Visibility,
+    table,
 )
 from core.notifications import Case
 from core.ports import ports
 from core.reactions import Happening, Said, happened
 from core.timeline import Change
 
-_DESK = Desk.__table__
-_TICKET = Ticket.__table__
+#: Channels that cannot be told at once that a Ticket is over: what comes by them goes on elsewhere.
+BY_MAIL = frozenset({Channel.EMAIL, Channel.PEC})
+
+_DESK = table(Desk)
+_TICKET = table(Ticket)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +86,19 @@ def receive(
 
     Without `conversation_id` it opens a Ticket (T1). With one it is appended; it ends a wait for
     the Requester (T3) and re-opens a solved Ticket (T7). On an ended Ticket a mail opens a linked
-    one (T10); any other Channel gets NotPossible.
+    one, or goes on in the one that this Requester opened so before (T10); any other Channel gets
+    NotPossible.
     """
     if conversation_id is None:
         return _open(session, incoming, follow_up_of=None, now=now)
-    ticket = session.scalars(
-        select(Ticket).where(Ticket.conversation_id == conversation_id).with_for_update()
-    ).one()
-    if ticket.ended:
-        if incoming.channel is not Channel.EMAIL:
-            raise NotPossible("Questa richiesta è chiusa: per continuare apri una nuova richiesta.")
-        return _open(session, incoming, follow_up_of=ticket, now=now)
+    ticket = _of_conversation(session, conversation_id)
+    if ticket.ended and incoming.channel not in BY_MAIL:
+        raise NotPossible("Questa richiesta è chiusa: per continuare apri una nuova richiesta.")
+    while ticket.ended:
+        following = _continued(session, ticket, incoming)
+        if following is None:
+            return _open(session, incoming, follow_up_of=ticket, now=now)
+        ticket = following
     return _append(session, incoming, ticket, now=now)
 
 
@@ -99,9 +106,7 @@ def open_follow_up(
     session: Session, incoming: Incoming, *, of_conversation: int, now: datetime
 ) -> Received:
     """Open a Ticket linked to another one, as for a stranger who answers somebody's thread."""
-    older = session.scalars(
-        select(Ticket).where(Ticket.conversation_id == of_conversation)
-    ).one()
+    older = _of_conversation(session, of_conversation)
     return _open(session, incoming, follow_up_of=older, now=now)
 
 
@@ -168,6 +173,7 @@ def note(
     now: datetime,
 ) -> Appended | None:
     """Write an internal Message, for Operators only; allowed in every status."""
+    require_staff(operator, ticket.desk_id)
     _require_text(text, files)
     words = _operator_words(operator, Visibility.INTERNAL, text, files, external_id)
     return _say(session, ticket, operator, words, Fact.NOTE_WRITTEN, now=now)
@@ -192,11 +198,17 @@ def solve(
 
 
 def close(session: Session, ticket: Ticket, operator: Operator, *, now: datetime) -> None:
-    """Close for good (T8, T9); a later mail opens a linked Ticket."""
+    """Close for good (T8, T9); a later mail opens a linked Ticket.
+
+    Raises NotPossible on a Ticket that is not solved, where the Desk does not close directly.
+    """
     require_answering(operator, ticket.desk_id)
     session.refresh(ticket, with_for_update=True)
     if ticket.status is Status.CLOSED:
         return
+    desk = case_of(session, ticket).desk
+    if ticket.status in (Status.OPEN, Status.TAKEN) and not desk.direct_close:
+        raise NotPossible("Prima di chiudere il ticket scrivi la soluzione.")
     old = ticket.move_to(Status.CLOSED)
     ticket.updated_at = now
     ticket.conversation.holder = Holder.NOBODY
@@ -204,11 +216,13 @@ def close(session: Session, ticket: Ticket, operator: Operator, *, now: datetime
 
 
 def reopen(session: Session, ticket: Ticket, operator: Operator, *, now: datetime) -> None:
-    """Take a solved Ticket up again (T7)."""
+    """Take a solved Ticket up again (T7); a repeat is harmless. Raises NotPossible on any other."""
     require_answering(operator, ticket.desk_id)
     session.refresh(ticket, with_for_update=True)
     if ticket.status is Status.TAKEN:
         return
+    if ticket.status is not Status.SOLVED:
+        raise NotPossible
     old = ticket.move_to(Status.TAKEN)
     ticket.assignee, ticket.updated_at = operator, now
     _changed(session, ticket, Fact.STATUS_CHANGED, operator, old, now=now)
@@ -223,6 +237,7 @@ def case_of(session: Session, ticket: Ticket) -> Case:
         desk_id=ticket.desk_id,
         desk=ports(session).desks[desk.code],
         conversation_id=ticket.conversation_id,
+        ticket_id=ticket.id,
         channel=conversation.channel,
         subject=conversation.subject,
         number=ticket.number,
@@ -230,6 +245,28 @@ def case_of(session: Session, ticket: Ticket) -> Case:
         address=ticket.contact_email,
         language=person.language,
     )
+
+
+def _of_conversation(session: Session, conversation_id: int) -> Ticket:
+    return session.scalars(
+        select(Ticket).where(Ticket.conversation_id == conversation_id).with_for_update()
+    ).one()
+
+
+def _continued(session: Session, ticket: Ticket, incoming: Incoming) -> Ticket | None:
+    """Return the newest follow-up of an ended Ticket that the same Requester opened, if any."""
+    return session.scalars(
+        select(Ticket)
+        .join(Conversation, Conversation.id == Ticket.conversation_id)
+        .where(
+            Ticket.follow_up_of_id == ticket.id,
+            Ticket.desk_id == incoming.desk_id,
+            Conversation.requester_id == incoming.requester_id,
+        )
+        .order_by(Ticket.id.desc())
+        .limit(1)
+        .with_for_update(of=Ticket)
+    ).one_or_none()
 
 
 def _open(
@@ -249,12 +286,15 @@ def _open(
     appended = conversations.append(session, conversation_id, _requester_words(incoming), now=now)
     _remember_mail(session, conversation_id, incoming)
     connection = session.connection()
-    number = connection.execute(
-        update(_DESK)
-        .where(_DESK.c.id == incoming.desk_id)
-        .values(next_number=_DESK.c.next_number + 1)
-        .returning(_DESK.c.next_number)
-    ).scalar_one() - 1
+    number = (
+        connection.execute(
+            update(_DESK)
+            .where(_DESK.c.id == incoming.desk_id)
+            .values(next_number=_DESK.c.next_number + 1)
+            .returning(_DESK.c.next_number)
+        ).scalar_one()
+        - 1
+    )
     ticket_id = connection.execute(
         insert(_TICKET).returning(_TICKET.c.id),
         {
@@ -273,6 +313,7 @@ def _open(
         desk_id=incoming.desk_id,
         desk=incoming.desk,
         conversation_id=conversation_id,
+        ticket_id=ticket_id,
         channel=incoming.channel,
         subject=subject,
         number=number,
@@ -290,12 +331,11 @@ def _open(
         data={"follow_up_of": follow_up_of.number} if follow_up_of else {},
     )
     happened(session, Happening(change=change, case=case), now=now)
-    return Received(conversation_id, ticket_id, appended.message_id if appended else None, True)
+    message_id = appended.message_id if appended else None
+    return Received(conversation_id, ticket_id, message_id, opened=True)
 
 
-def _append(
-    session: Session, incoming: Incoming, ticket: Ticket, *, now: datetime
-) -> Received:
+def _append(session: Session, incoming: Incoming, ticket: Ticket, *, now: datetime) -> Received:
     words = _requester_words(incoming)
     appended = conversations.append(session, ticket.conversation_id, words, now=now)
     here = Received(ticket.conversation_id, ticket.id, None, opened=False)
@@ -317,9 +357,7 @@ def _append(
 
 def _remember_mail(session: Session, conversation_id: int, incoming: Incoming) -> None:
     # Before the reactions: the acknowledgement already answers this mail.
-    correlation.remember(
-        session, conversation_id, incoming.mail_ids, received=incoming.mail_id
-    )
+    correlation.remember(session, conversation_id, incoming.mail_ids, received=incoming.mail_id)
 
 
 def _say(
@@ -329,9 +367,7 @@ def _say(
     if appended is None:
         return None
     ticket.updated_at = now
-    conversations.mark_seen(
-        session, ticket.conversation_id, operator, seq=appended.seq, now=now
-    )
+    conversations.mark_seen(session, ticket.conversation_id, operator, seq=appended.seq, now=now)
     said = Said(
         id=appended.message_id, visibility=words.visibility, text=words.text, operator=operator
     )

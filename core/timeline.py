@@ -1,4 +1,4 @@
-"""Writes facts: each change leaves one append-only row, in the transaction that makes the change."""
+"""Writes facts: each change leaves one append-only row, in the transaction that makes it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from core.model import Fact, Operator, Requester, TimelineEntry
+from core.model import Fact, Operator, Requester, TimelineEntry, table
 
 #: Actors that are nobody's person.
 SYSTEM = "system"
 ASSISTANT = "assistant"
 
-_INSERT = insert(TimelineEntry.__table__)
+_INSERT = insert(table(TimelineEntry))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

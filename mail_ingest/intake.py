@@ -12,7 +12,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import contents, conversations, correlation, mailbox, notifications, requesters, tickets
+from core import (
+    contents,
+    conversations,
+    correlation,
+    mailbox,
+    notifications,
+    operators,
+    requesters,
+    tickets,
+)
 from core.conversations import File
 from core.correlation import Match
 from core.db import Store
@@ -23,8 +32,10 @@ from core.model import (
     Desk,
     Disposition,
     IdentityKind,
+    Operator,
     ParticipantKind,
     RawMail,
+    Ticket,
 )
 from core.ports import ports
 from core.requesters import Known
@@ -32,9 +43,13 @@ from mail_ingest.addresses import normalise
 from mail_ingest.parse import MailTooComplex, ParsedMail, parse
 from mail_ingest.quoting import new_part
 
+#: Characters of an address (RFC 5321 section 4.5.3.1 allows 64 + 1 + 255).
+MAX_ADDRESS = 320
+#: Octets of a Message-ID: what is longer cannot be found again, PostgreSQL would not index it.
+MAX_ID = 998
 #: People in copy of one mail that take part from then on.
 COPIES_KEPT = 20
-#: Codes of automatic mail that a person may still have written: a Ticket yes, an automatic answer no.
+#: Codes of automatic mail that a person may have written: a Ticket yes, an automatic answer no.
 WRITTEN_BY_PEOPLE = frozenset({"list", "precedence"})
 
 
@@ -58,8 +73,14 @@ class Read:
 
     @property
     def sender(self) -> str:
-        """The address it comes from, lower case; empty where it names none."""
-        return normalise(self.parsed.from_address or self.envelope_from)
+        """The address it comes from, lower case; empty where it names none that can be one."""
+        address = normalise(self.parsed.from_address or self.envelope_from)
+        return address if len(address) <= MAX_ADDRESS else ""
+
+    @property
+    def message_id(self) -> str | None:
+        """The mail's own id, None where it has none that can be used."""
+        return _usable(self.parsed.message_id)
 
     @property
     def parsed(self) -> ParsedMail:
@@ -98,6 +119,8 @@ def think(store: Store, payload: dict[str, Any]) -> Read | None:
     mail, too_complex = None, ""
     try:
         mail = parse(raw, envelope_from=line.envelope_from)
+        for file in mail.attachments:
+            contents.keep_aside(store.ports.files, file.data)
     except MailTooComplex as fault:
         too_complex = str(fault)
     return Read(
@@ -123,7 +146,7 @@ def record(session: Session, read: Read | None, *, now: datetime) -> None:
     for rule in RULES:
         end = rule(session, read, match, now)
         if end is not None:
-            _settle(session, read, end, match)
+            _settle(session, read, end, match, now=now)
             return
     _accept(session, read, match, now=now)
 
@@ -167,9 +190,9 @@ def _automatic(_: Session, read: Read, __: Match | None, ___: datetime) -> End |
 
 def _double(session: Session, read: Read, _: Match | None, __: datetime) -> End | None:
     """The same mail by another way is a double; the same words without an id are only suspect."""
-    if read.admitted:
+    message_id = read.message_id
+    if read.admitted and message_id is None:
         return None
-    message_id = read.parsed.message_id
     known = select(RawMail.id).where(
         RawMail.desk_id == read.desk_id,
         RawMail.message_id.is_(None) if message_id is None else RawMail.message_id == message_id,
@@ -186,6 +209,20 @@ def _double(session: Session, read: Read, _: Match | None, __: datetime) -> End 
     return End(Disposition.DUPLICATE, "La stessa mail è già stata ammessa.")
 
 
+def _from_operator(session: Session, read: Read, match: Match | None, _: datetime) -> End | None:
+    """An Operator's mail into a Conversation must not pass for the Requester's (S3-16).
+
+    Whoever writes a From can write an Operator's: admitted by a colleague it becomes a note.
+    """
+    if match is None or read.admitted or operators.find(session, read.sender) is None:
+        return None
+    return End(
+        Disposition.HELD,
+        f"{read.sender} è un operatore: si risponde dalla console. Se la ammetti diventa una"
+        " nota interna.",
+    )
+
+
 def _stranger_with_token(_: Session, read: Read, match: Match | None, __: datetime) -> End | None:
     if match is None or match.may_append or not match.signed or read.admitted:
         return None
@@ -197,12 +234,11 @@ def _unregistered(session: Session, read: Read, match: Match | None, now: dateti
     desk = ports(session).desks[read.desk_code]
     if not desk.registered_senders_only or read.admitted or (match and match.may_append):
         return None
-    sender = requesters.find(session, IdentityKind.EMAIL, read.sender) if read.sender else None
-    if sender is not None and requesters.registered(session, sender.id):
+    if read.sender and requesters.registered(session, IdentityKind.EMAIL, read.sender):
         return None
     if read.sender and read.parsed.auto_reason is None and not read.parsed.wants_no_reply:
         notifications.tell_how_to_register(
-            session, desk, read.desk_id, read.sender, answers=read.parsed.message_id, now=now
+            session, desk, read.desk_id, read.sender, answers=read.message_id, now=now
         )
     return End(Disposition.HELD, f"{read.sender or 'Il mittente'} non è registrato a questo desk.")
 
@@ -213,6 +249,7 @@ RULES: tuple[Rule, ...] = (
     _own,
     _automatic,
     _double,
+    _from_operator,
     _stranger_with_token,
     _unregistered,
 )
@@ -225,19 +262,19 @@ def _match(session: Session, read: Read) -> Match | None:
     desks = ports(session).desks
     addresses = (read.recipient, *(one.address for one in (*mail.to, *mail.cc)))
     tags = [tag for one in addresses if (tag := _tag(one)) and desks.by_address(one) is not None]
-    senders = {normalise(one) for one in (mail.from_address, mail.reply_to or "") if one}
     return correlation.match(
         session,
         keys=ports(session).reply_keys,
         tags=list(dict.fromkeys(tags)),
-        senders=tuple(sorted(senders)),
+        # Not Reply-To: it only says where answers should go, and nobody vouches for it.
+        senders=(read.sender,) if read.sender else (),
         references=_cited(mail),
         subject=mail.subject,
         desk_id=read.desk_id,
     )
 
 
-def _settle(session: Session, read: Read, end: End, match: Match | None) -> None:
+def _settle(session: Session, read: Read, end: End, match: Match | None, *, now: datetime) -> None:
     held_for = read.held_for
     if match is not None and (match.may_append or match.signed):
         held_for = match.conversation_id
@@ -248,14 +285,17 @@ def _settle(session: Session, read: Read, end: End, match: Match | None) -> None
         reason=end.reason,
         facts=_facts(read),
         conversation_id=held_for,
+        now=now,
     )
 
 
 def _accept(session: Session, read: Read, match: Match | None, *, now: datetime) -> None:
-    mail = read.parsed
+    if match is not None and (operator := operators.find(session, read.sender)) is not None:
+        _note(session, read, match, operator, now=now)
+        return
     desk = ports(session).desks[read.desk_code]
     person = _requester(session, read, now=now)
-    incoming = _incoming(read, desk, person)
+    incoming = _incoming(read, desk, person, address=_answers_to(session, read))
     if match is None:
         received = tickets.receive(session, incoming, now=now)
     elif match.may_append:
@@ -283,6 +323,26 @@ def _accept(session: Session, read: Read, match: Match | None, *, now: datetime)
         reason=reason,
         facts=_facts(read),
         conversation_id=received.conversation_id,
+        now=now,
+    )
+
+
+def _note(
+    session: Session, read: Read, match: Match, operator: Operator, *, now: datetime
+) -> None:
+    ticket = session.scalars(
+        select(Ticket).where(Ticket.conversation_id == match.conversation_id)
+    ).one()
+    text = read.parsed.text.strip() or "(messaggio senza testo)"
+    tickets.note(session, ticket, operator, text=text, files=_files(read.parsed), now=now)
+    mailbox.settle(
+        session,
+        read.raw_id,
+        Disposition.ACCEPTED,
+        reason="Mail di un operatore: nota interna.",
+        facts=_facts(read),
+        conversation_id=match.conversation_id,
+        now=now,
     )
 
 
@@ -294,38 +354,52 @@ def _requester(session: Session, read: Read, *, now: datetime) -> Known:
     return requesters.resolve(session, IdentityKind.EMAIL, read.sender, name=name, now=now)
 
 
-def _incoming(read: Read, desk: DeskProfile, person: Known) -> tickets.Incoming:
+def _answers_to(session: Session, read: Read) -> str | None:
+    """Where answers go: as the sender asks, unless that is nowhere or one of our own mailboxes."""
+    asked = normalise(read.parsed.reply_to or "")
+    usable = "@" in asked and len(asked) <= MAX_ADDRESS
+    if usable and ports(session).desks.by_address(asked) is None:
+        return asked
+    return read.sender if "@" in read.sender else None
+
+
+def _incoming(
+    read: Read, desk: DeskProfile, person: Known, *, address: str | None
+) -> tickets.Incoming:
     mail = read.parsed
     text = mail.text.strip()
     new = new_part(text).strip() if text else ""
-    reply_to = normalise(mail.reply_to or "")
     return tickets.Incoming(
         desk_id=read.desk_id,
         desk=desk,
         channel=Channel.EMAIL,
         requester_id=person.id,
         requester_name=person.name,
-        address=(reply_to if "@" in reply_to else read.sender) or None,
+        address=address,
         language=person.language,
         subject=mail.subject,
         text=new or text or "(messaggio senza testo)",
         full_text=text if new and new != text else None,
         html_clean=mail.html,
-        files=tuple(
-            File(
-                name=one.name,
-                content_type=one.content_type,
-                data=one.data,
-                inline=one.inline,
-                content_id=one.content_id,
-            )
-            for one in mail.attachments
-        ),
+        files=_files(mail),
         external_id=str(read.raw_id),
         raw_mail_id=read.raw_id,
-        mail_id=mail.message_id or "",
+        mail_id=read.message_id or "",
         mail_ids=_cited(mail),
         automatic_source=mail.auto_reason or ("asked" if mail.wants_no_reply else None),
+    )
+
+
+def _files(mail: ParsedMail) -> tuple[File, ...]:
+    return tuple(
+        File(
+            name=one.name,
+            content_type=one.content_type,
+            data=one.data,
+            inline=one.inline,
+            content_id=one.content_id,
+        )
+        for one in mail.attachments
     )
 
 
@@ -335,7 +409,9 @@ def _add_copies(session: Session, read: Read, conversation_id: int) -> None:
     copies = {
         normalise(one.address)
         for one in (*read.parsed.to, *read.parsed.cc)
-        if "@" in one.address and desks.by_address(one.address) is None
+        if "@" in one.address
+        and len(one.address) <= MAX_ADDRESS
+        and desks.by_address(one.address) is None
     } - {read.sender}
     for address in sorted(copies)[:COPIES_KEPT]:
         conversations.add_participant(session, conversation_id, ParticipantKind.CC, address=address)
@@ -343,19 +419,23 @@ def _add_copies(session: Session, read: Read, conversation_id: int) -> None:
 
 def _facts(read: Read) -> MailFacts:
     if read.mail is None:
-        return MailFacts(from_address=read.envelope_from, body_hash=read.body_hash)
+        return MailFacts(from_address=read.envelope_from[:MAX_ADDRESS], body_hash=read.body_hash)
     return MailFacts(
         from_address=read.sender,
         subject=read.parsed.subject,
-        message_id=read.parsed.message_id,
+        message_id=read.message_id,
         body_hash=read.body_hash,
         auto_reason=read.parsed.auto_reason,
     )
 
 
 def _cited(mail: ParsedMail) -> list[str]:
-    cited = [*mail.references, *([mail.in_reply_to] if mail.in_reply_to else [])]
-    return list(dict.fromkeys(cited))
+    cited = (_usable(one) for one in (*mail.references, mail.in_reply_to))
+    return list(dict.fromkeys(one for one in cited if one is not None))
+
+
+def _usable(message_id: str | None) -> str | None:
+    return message_id if message_id and len(message_id.encode()) <= MAX_ID else None
 
 
 def _tag(address: str) -> str:

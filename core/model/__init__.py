@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.model.attachments import Attachment, Content
-from core.model.base import Base
+from core.model.base import Base, table
 from core.model.conversations import (
     AuthorKind,
     Channel,
@@ -71,4 +71,5 @@ __all__ = [
     "Ticket",
     "TimelineEntry",
     "Visibility",
+    "table",
 ]

@@ -1,12 +1,12 @@
-"""What every row shares: the declarative base, column types and short spellings of common columns."""
+"""What every row shares: the declarative base, column types, short spellings of columns."""
 
 from __future__ import annotations
 
 import enum
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Integer, MetaData, String
+from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Integer, MetaData, String, Table
 from sqlalchemy import Enum as EnumColumn
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -14,7 +14,7 @@ from sqlalchemy.types import JSON, TypeDecorator
 
 
 class Instant(TypeDecorator[datetime]):
-    """An instant: aware in Python, always UTC; `timestamptz` on PostgreSQL, naive UTC text on SQLite."""
+    """An instant: aware in Python, always UTC; `timestamptz` on PostgreSQL, naive on SQLite."""
 
     impl = DateTime
     cache_ok = True
@@ -22,7 +22,7 @@ class Instant(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Ask PostgreSQL for a column with a time zone; SQLite has none."""
         if dialect.name == "sqlite":
-            return dialect.type_descriptor(sqlite.DATETIME())
+            return dialect.type_descriptor(sqlite.DATETIME())  # type: ignore[no-untyped-call] # its gap
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -35,7 +35,7 @@ class Instant(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Give back aware UTC whatever the database returned."""
         if value is None:
             return None
@@ -53,7 +53,7 @@ Sha256 = Annotated[str, mapped_column(String(64))]
 
 
 def enum_column(members: type[enum.StrEnum], *, length: int = 32) -> EnumColumn:
-    """Return a column type that stores the members' values as text (a new member needs no migration)."""
+    """Return a column type that stores the members' values as text: no migration for a new one."""
     return EnumColumn(
         members,
         native_enum=False,
@@ -85,3 +85,8 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         list[str]: JSON,
     }
+
+
+def table(model: type[Base]) -> Table:
+    """Return the table of a model, for statements that go by without the ORM."""
+    return cast("Table", model.__table__)

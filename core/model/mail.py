@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.model.base import Address, Base, Id, Sha256, enum_column, reference
@@ -31,7 +31,16 @@ class RawMail(Base):
     __table_args__ = (
         UniqueConstraint("fingerprint", "recipient"),
         Index("ix_raw_mail_disposition", "disposition", "id"),
-        Index("ix_raw_mail_identity", "desk_id", "message_id", "body_hash"),
+        # Only among what became a Message, so that the ledger has room for a double's line.
+        Index(
+            "uq_raw_mail_accepted",
+            "desk_id",
+            "message_id",
+            "body_hash",
+            unique=True,
+            sqlite_where=text("disposition = 'accepted'"),
+            postgresql_where=text("disposition = 'accepted'"),
+        ),
         Index("ix_raw_mail_conversation", "conversation_id"),
     )
 

@@ -55,7 +55,7 @@ class DeliveryState(enum.StrEnum):
 
     WAITING = "waiting"  #: in the outbox
     SENT = "sent"  #: the next server took it
-    UNCERTAIN = "uncertain"  #: the server's answer was lost; goes out again under the same Message-ID
+    UNCERTAIN = "uncertain"  #: the server's answer was lost; goes out again under its Message-ID
     FAILED = "failed"  #: refused for good
     SUPPRESSED = "suppressed"  #: must not go out; the reason says why
 
@@ -64,6 +64,7 @@ class Delivery(Base):
     """One text for one recipient, fixed when it was put in the outbox."""
 
     __tablename__ = "delivery"
+    __table_args__ = (Index("ix_delivery_recipient", "recipient", "created_at"),)
 
     id: Mapped[Id]
     desk_id: Mapped[int] = reference("desk.id")

@@ -53,9 +53,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.PENDING_REQUESTER: frozenset(
         {Status.TAKEN, Status.SOLVED, Status.MERGED, Status.CANCELLED}
     ),
-    Status.PENDING_THIRD: frozenset(
-        {Status.TAKEN, Status.SOLVED, Status.MERGED, Status.CANCELLED}
-    ),
+    Status.PENDING_THIRD: frozenset({Status.TAKEN, Status.SOLVED, Status.MERGED, Status.CANCELLED}),
     Status.SOLVED: frozenset({Status.TAKEN, Status.CLOSED, Status.MERGED}),
     Status.CLOSED: frozenset(),
     Status.MERGED: frozenset(),
@@ -75,6 +73,7 @@ class Ticket(Base):
         UniqueConstraint("conversation_id"),
         Index("ix_ticket_queue", "desk_id", "status", "updated_at"),
         Index("ix_ticket_assignee", "assignee_id", "status", "updated_at"),
+        Index("ix_ticket_follow_up", "follow_up_of_id"),
     )
 
     id: Mapped[Id]

@@ -283,7 +283,12 @@ def _tables() -> None:
     op.create_index("ix_raw_mail_conversation", "raw_mail", ["conversation_id"], unique=False)
     op.create_index("ix_raw_mail_disposition", "raw_mail", ["disposition", "id"], unique=False)
     op.create_index(
-        "ix_raw_mail_identity", "raw_mail", ["desk_id", "message_id", "body_hash"], unique=False
+        "uq_raw_mail_accepted",
+        "raw_mail",
+        ["desk_id", "message_id", "body_hash"],
+        unique=True,
+        sqlite_where=sa.text("disposition = 'accepted'"),
+        postgresql_where=sa.text("disposition = 'accepted'"),
     )
     op.create_table(
         "read_mark",
@@ -331,6 +336,7 @@ def _tables() -> None:
     op.create_index(
         "ix_ticket_assignee", "ticket", ["assignee_id", "status", "updated_at"], unique=False
     )
+    op.create_index("ix_ticket_follow_up", "ticket", ["follow_up_of_id"], unique=False)
     op.create_index("ix_ticket_queue", "ticket", ["desk_id", "status", "updated_at"], unique=False)
     op.create_table(
         "timeline_entry",
@@ -444,6 +450,7 @@ def _tables() -> None:
     )
     op.create_index("ix_delivery_conversation_id", "delivery", ["conversation_id"], unique=False)
     op.create_index("ix_delivery_message_id", "delivery", ["message_id"], unique=False)
+    op.create_index("ix_delivery_recipient", "delivery", ["recipient", "created_at"], unique=False)
     # ### end Alembic commands ###
 
 
