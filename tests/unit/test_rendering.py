@@ -62,6 +62,7 @@ class Letter:
             "requester_name": "Zelindo",
             "public_url": URL,
             "conversation_id": 77,
+            "ticket_id": 12,
             "headline": "",
             "reason": "",
         }
