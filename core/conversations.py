@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from core import contents
@@ -32,6 +32,22 @@ _CONVERSATION = table(Conversation)
 _MESSAGE = table(Message)
 _PARTICIPANT = table(Participant)
 _READ_MARK = table(ReadMark)
+
+# Made once: building a statement costs more than running it.
+_START = insert(_CONVERSATION).returning(_CONVERSATION.c.id)
+_NEXT_SEQ = (
+    update(_CONVERSATION)
+    .where(_CONVERSATION.c.id == bindparam("conversation"))
+    .values(last_seq=_CONVERSATION.c.last_seq + 1, updated_at=bindparam("now"))
+    .returning(_CONVERSATION.c.last_seq)
+)
+_KNOWN = select(_MESSAGE.c.id).where(
+    _MESSAGE.c.conversation_id == bindparam("conversation"),
+    _MESSAGE.c.channel == bindparam("channel"),
+    _MESSAGE.c.external_id == bindparam("external_id"),
+)
+_WRITE = insert(_MESSAGE).returning(_MESSAGE.c.id)
+_ATTACH = insert(table(Attachment))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +81,18 @@ class Words:
     files: Sequence[File] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a Conversation begins with, its first Message apart."""
+
+    desk_id: int
+    channel: Channel
+    subject: str
+    requester_id: int
+    address: str | None
+    visitor_key: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Appended:
     """Where a Message landed."""
@@ -74,40 +102,29 @@ class Appended:
 
 
 def start(
-    session: Session,
-    *,
-    desk_id: int,
-    channel: Channel,
-    subject: str,
-    requester_id: int,
-    address: str | None,
-    visitor_key: str | None = None,
-    now: datetime,
-) -> int:
-    """Begin a Conversation that waits for an Operator, and return its id."""
-    connection = session.connection()
-    conversation_id: int = connection.execute(
-        insert(_CONVERSATION).returning(_CONVERSATION.c.id),
-        {
-            "desk_id": desk_id,
-            "channel": channel,
-            "subject": contents.storable(subject),
-            "requester_id": requester_id,
-            "holder": Holder.NOBODY,
-            "visitor_key": visitor_key,
-            "last_seq": 0,
-            "created_at": now,
-            "updated_at": now,
-        },
-    ).scalar_one()
+    session: Session, beginning: Beginning, words: Words, *, now: datetime
+) -> tuple[int, int]:
+    """Begin a Conversation that waits for an Operator, with its first Message; return both ids."""
+    row = {
+        "desk_id": beginning.desk_id,
+        "channel": beginning.channel,
+        "subject": contents.storable(beginning.subject),
+        "requester_id": beginning.requester_id,
+        "holder": Holder.NOBODY,
+        "visitor_key": beginning.visitor_key,
+        "last_seq": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    conversation_id: int = session.connection().execute(_START, row).scalar_one()
     add_participant(
         session,
         conversation_id,
         ParticipantKind.REQUESTER,
-        address=address or "",
-        requester_id=requester_id,
+        address=beginning.address or "",
+        requester_id=beginning.requester_id,
     )
-    return conversation_id
+    return conversation_id, _write(session, conversation_id, 1, words, now=now)
 
 
 def append(
@@ -119,12 +136,8 @@ def append(
     Conversation wait for: without gaps under concurrency, and a rollback gives it back.
     """
     connection = session.connection()
-    seq = connection.execute(
-        update(_CONVERSATION)
-        .where(_CONVERSATION.c.id == conversation_id)
-        .values(last_seq=_CONVERSATION.c.last_seq + 1, updated_at=now)
-        .returning(_CONVERSATION.c.last_seq)
-    ).scalar_one()
+    numbered = {"conversation": conversation_id, "now": now}
+    seq: int = connection.execute(_NEXT_SEQ, numbered).scalar_one()
     if words.external_id is not None and _known(session, conversation_id, words):
         connection.execute(
             update(_CONVERSATION)
@@ -132,27 +145,7 @@ def append(
             .values(last_seq=seq - 1)
         )
         return None
-    message_id = connection.execute(
-        insert(_MESSAGE).returning(_MESSAGE.c.id),
-        {
-            "conversation_id": conversation_id,
-            "seq": seq,
-            "author_kind": words.author_kind,
-            "requester_id": words.requester_id,
-            "operator_id": words.operator_id,
-            "author_name": contents.storable(words.author_name)[:200],
-            "visibility": words.visibility,
-            "channel": words.channel,
-            "external_id": words.external_id,
-            "body_text": contents.storable(words.text),
-            "full_text": contents.storable(words.full_text) if words.full_text else None,
-            "body_html_clean": contents.storable(words.html_clean) if words.html_clean else None,
-            "raw_mail_id": words.raw_mail_id,
-            "at": now,
-        },
-    ).scalar_one()
-    _attach(session, message_id, words.files)
-    return Appended(message_id, seq)
+    return Appended(_write(session, conversation_id, seq, words, now=now), seq)
 
 
 def add_participant(
@@ -200,15 +193,35 @@ def mark_seen(
 
 
 def _known(session: Session, conversation_id: int, words: Words) -> bool:
-    return bool(
-        session.scalar(
-            select(Message.id).where(
-                Message.conversation_id == conversation_id,
-                Message.channel == words.channel,
-                Message.external_id == words.external_id,
-            )
-        )
-    )
+    wanted = {
+        "conversation": conversation_id,
+        "channel": words.channel,
+        "external_id": words.external_id,
+    }
+    return session.connection().scalar(_KNOWN, wanted) is not None
+
+
+def _write(session: Session, conversation_id: int, seq: int, words: Words, *, now: datetime) -> int:
+    row = {
+        "conversation_id": conversation_id,
+        "seq": seq,
+        "author_kind": words.author_kind,
+        "requester_id": words.requester_id,
+        "operator_id": words.operator_id,
+        "author_name": contents.storable(words.author_name)[:200],
+        "visibility": words.visibility,
+        "channel": words.channel,
+        "external_id": words.external_id,
+        "body_text": contents.storable(words.text),
+        "full_text": contents.storable(words.full_text) if words.full_text else None,
+        "body_html_clean": contents.storable(words.html_clean) if words.html_clean else None,
+        "raw_mail_id": words.raw_mail_id,
+        "at": now,
+    }
+    message_id: int = session.connection().execute(_WRITE, row).scalar_one()
+    if words.files:
+        _attach(session, message_id, words.files)
+    return message_id
 
 
 def _attach(session: Session, message_id: int, files: Sequence[File]) -> None:
@@ -229,5 +242,4 @@ def _attach(session: Session, message_id: int, files: Sequence[File]) -> None:
                 "content_id": contents.storable(file.content_id)[:250] if file.content_id else None,
             }
         )
-    if rows:
-        session.connection().execute(insert(table(Attachment)), rows)
+    session.connection().execute(_ATTACH, rows)

@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core.contents import insert_once
 from core.model import Conversation, Delivery, Desk, MailRef, Participant, Ticket, table
 from core.references import read_reply_token, subject_references, token_conversation
+
+_REF = table(MailRef)
+
+# Made once: building a statement costs more than running it.
+_THREAD = (
+    select(_REF.c.message_id, _REF.c.received)
+    .where(_REF.c.conversation_id == bindparam("conversation"))
+    .order_by(_REF.c.id)
+)
+_CITED = (
+    select(_REF.c.id, _REF.c.message_id, _REF.c.conversation_id, Conversation.desk_id)
+    .join(Conversation, Conversation.id == _REF.c.conversation_id)
+    .where(_REF.c.message_id.in_(bindparam("wanted", expanding=True)))
+)
+_TAKING_PART = select(Participant.conversation_id).where(
+    Participant.conversation_id.in_(bindparam("conversations", expanding=True)),
+    Participant.address.in_(bindparam("senders", expanding=True)),
+)
 
 #: Ids of one mail that are looked up and remembered (RFC 5322 sets no limit, mail.md does).
 REFERENCES_KEPT = 100
@@ -65,7 +83,7 @@ def remember(
         if one
     ]
     if rows:
-        insert_once(session, table(MailRef), rows)
+        insert_once(session, _REF, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +99,7 @@ def thread(session: Session, conversation_id: int, *, newest: int = 20) -> Threa
 
     Of a long thread the first and the `newest` ids are cited.
     """
-    rows = session.execute(
-        select(MailRef.message_id, MailRef.received)
-        .where(MailRef.conversation_id == conversation_id)
-        .order_by(MailRef.id)
-    ).all()
+    rows = session.connection().execute(_THREAD, {"conversation": conversation_id}).all()
     ids = [row.message_id for row in rows]
     came_in = [row.message_id for row in rows if row.received]
     answered = came_in[-1] if came_in else (ids[-1] if ids else None)
@@ -121,11 +135,7 @@ def _by_references(
     wanted = list(dict.fromkeys(references))[-REFERENCES_KEPT:]
     if not wanted:
         return None
-    rows = session.execute(
-        select(MailRef.id, MailRef.message_id, MailRef.conversation_id, Conversation.desk_id)
-        .join(Conversation, Conversation.id == MailRef.conversation_id)
-        .where(MailRef.message_id.in_(wanted))
-    ).all()
+    rows = session.connection().execute(_CITED, {"wanted": wanted}).all()
     if not rows:
         return None
     theirs = _taking_part(session, {row.conversation_id for row in rows}, senders)
@@ -159,10 +169,5 @@ def _by_subject(session: Session, subject: str) -> int | None:
 def _taking_part(
     session: Session, conversation_ids: Collection[int], senders: tuple[str, ...]
 ) -> set[int]:
-    return set(
-        session.scalars(
-            select(Participant.conversation_id).where(
-                Participant.conversation_id.in_(conversation_ids), Participant.address.in_(senders)
-            )
-        )
-    )
+    wanted = {"conversations": list(conversation_ids), "senders": senders}
+    return set(session.connection().scalars(_TAKING_PART, wanted))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from core import conversations, correlation, timeline
 from core.access import require_answering, require_staff
-from core.conversations import Appended, File, Words
+from core.conversations import Appended, Beginning, File, Words
 from core.desk_profile import DeskProfile
 from core.errors import CallerError, Conflict, NotPossible
 from core.model import (
@@ -39,6 +39,18 @@ BY_MAIL = frozenset({Channel.EMAIL, Channel.PEC})
 
 _DESK = table(Desk)
 _TICKET = table(Ticket)
+
+# Made once: building a statement costs more than running it.
+_NEXT_NUMBER = (
+    update(_DESK)
+    .where(_DESK.c.id == bindparam("desk"))
+    .values(next_number=_DESK.c.next_number + 1)
+    .returning(_DESK.c.next_number - 1)
+)
+_OPEN = insert(_TICKET).returning(_TICKET.c.id)
+_OF_CONVERSATION = (
+    select(Ticket).where(Ticket.conversation_id == bindparam("conversation")).with_for_update()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +260,7 @@ def case_of(session: Session, ticket: Ticket) -> Case:
 
 
 def _of_conversation(session: Session, conversation_id: int) -> Ticket:
-    return session.scalars(
-        select(Ticket).where(Ticket.conversation_id == conversation_id).with_for_update()
-    ).one()
+    return session.scalars(_OF_CONVERSATION, {"conversation": conversation_id}).one()
 
 
 def _continued(session: Session, ticket: Ticket, incoming: Incoming) -> Ticket | None:
@@ -273,30 +283,21 @@ def _open(
     session: Session, incoming: Incoming, *, follow_up_of: Ticket | None, now: datetime
 ) -> Received:
     subject = " ".join(incoming.subject.split()) or "(senza oggetto)"
-    conversation_id = conversations.start(
-        session,
+    beginning = Beginning(
         desk_id=incoming.desk_id,
         channel=incoming.channel,
         subject=subject,
         requester_id=incoming.requester_id,
         address=incoming.address,
         visitor_key=incoming.visitor_key,
-        now=now,
     )
-    appended = conversations.append(session, conversation_id, _requester_words(incoming), now=now)
+    words = _requester_words(incoming)
+    conversation_id, message_id = conversations.start(session, beginning, words, now=now)
     _remember_mail(session, conversation_id, incoming)
     connection = session.connection()
-    number = (
-        connection.execute(
-            update(_DESK)
-            .where(_DESK.c.id == incoming.desk_id)
-            .values(next_number=_DESK.c.next_number + 1)
-            .returning(_DESK.c.next_number)
-        ).scalar_one()
-        - 1
-    )
-    ticket_id = connection.execute(
-        insert(_TICKET).returning(_TICKET.c.id),
+    number: int = connection.execute(_NEXT_NUMBER, {"desk": incoming.desk_id}).scalar_one()
+    ticket_id: int = connection.execute(
+        _OPEN,
         {
             "desk_id": incoming.desk_id,
             "conversation_id": conversation_id,
@@ -331,7 +332,6 @@ def _open(
         data={"follow_up_of": follow_up_of.number} if follow_up_of else {},
     )
     happened(session, Happening(change=change, case=case), now=now)
-    message_id = appended.message_id if appended else None
     return Received(conversation_id, ticket_id, message_id, opened=True)
 
 
