@@ -20,7 +20,7 @@ def send_again(session: Session, delivery: Delivery, operator: Operator, *, now:
     Raises NotAllowed.
     """
     require_answering(operator, delivery.desk_id)
-    session.refresh(delivery, with_for_update=True)
+    session.refresh(delivery, with_for_update={"of": Delivery})
     if delivery.state is not DeliveryState.FAILED:
         return
     entry = _entry(session, delivery)
