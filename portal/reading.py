@@ -82,7 +82,7 @@ def newest(session: Session, reader: Reader, conversation: Conversation) -> Part
     rows = session.scalars(
         _messages(reader, conversation).order_by(Message.seq.desc()).limit(ON_PAGE)
     ).all()
-    return Part(rows[::-1], 0, conversation.last_seq)
+    return Part(rows[::-1], 0, _reach(rows[:1], conversation))
 
 
 def following(session: Session, reader: Reader, conversation: Conversation, *, after: int) -> Part:
@@ -96,7 +96,7 @@ def following(session: Session, reader: Reader, conversation: Conversation, *, a
         .order_by(Message.seq)
         .limit(AT_ONCE)
     ).all()
-    reach = rows[-1].seq if len(rows) == AT_ONCE else conversation.last_seq
+    reach = rows[-1].seq if len(rows) == AT_ONCE else _reach(rows[-1:], conversation)
     return Part(rows, _previous(session, reader, conversation, after) if rows else 0, reach)
 
 
@@ -233,6 +233,11 @@ def _messages(reader: Reader, conversation: Conversation) -> Select[Message]:
         )
         .options(selectinload(Message.attachments))
     )
+
+
+def _reach(last: Sequence[Message], conversation: Conversation) -> int:
+    # Another Message may have come between reading the Conversation and reading its Messages.
+    return max([conversation.last_seq, *(row.seq for row in last)])
 
 
 def _previous(session: Session, reader: Reader, conversation: Conversation, after: int) -> int:
