@@ -23,7 +23,7 @@ class Catcher:
 
     def __init__(self, folder: Path) -> None:
         """Keep mails in `folder`, which is made when it is started."""
-        self._folder = folder
+        self.folder = folder
         self._caught = 0
         self._port: Future[int] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -34,7 +34,7 @@ class Catcher:
         """Listen on a free port of 127.0.0.1 and return it."""
         # aiosmtpd logs each command with its addresses at INFO.
         logging.getLogger("mail.log").setLevel(logging.WARNING)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._thread.start()
         return self._port.result(PATIENCE)
 
@@ -50,9 +50,9 @@ class Catcher:
         """Write one mail, whole or not at all: a page may be listing the folder."""
         self._caught += 1
         name = f"{clock.now():%Y%m%dT%H%M%S%fZ}-{self._caught:04}.eml"
-        aside = self._folder / f".{name}"
+        aside = self.folder / f".{name}"
         aside.write_bytes(_trace(envelope) + _bytes(envelope.content))
-        aside.rename(self._folder / name)
+        aside.rename(self.folder / name)
         return "250 2.0.0 Caught; it goes nowhere"
 
     def _run(self) -> None:
@@ -82,7 +82,8 @@ class Catcher:
 
 def _trace(envelope: Envelope) -> bytes:
     """Return what a final delivery adds, or the envelope is lost (RFC 5321 section 4.4)."""
-    lines = [f"Return-Path: <{envelope.mail_from or ''}>"]
+    # aiosmtpd keeps the null sender as `<>`.
+    lines = [f"Return-Path: <{(envelope.mail_from or '').strip('<>')}>"]
     lines += [f"Delivered-To: {recipient}" for recipient in envelope.rcpt_tos]
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from sqlalchemy import inspect
+
 from app import demo_world, supervisor
 from app.addresses import lines, place
 from app.catcher import Catcher
@@ -14,6 +16,7 @@ from config.settings import Settings
 from core import clock, migrate
 from core.desk_profile import Desks
 from core.errors import SetupError
+from core.model import Operator
 
 Say = Callable[[list[str]], None]
 
@@ -24,13 +27,13 @@ def run(settings: Settings, *, say: Say) -> None:
     Raises SetupError where the folder or the store is a real installation's.
     """
     world = demo_world.read()
-    _prepare(settings, world)
+    prepare(settings, world)
     catcher = Catcher(settings.data / "catcher")
     settings = confined(settings, mail_port=catcher.start())
 
     def ready(bound: Settings) -> None:
         # Only now are the ports known, and the links in the world's mails right.
-        _load(bound, world)
+        load_once(bound, world)
         say(_told(bound, world))
 
     try:
@@ -56,23 +59,27 @@ def confined(settings: Settings, *, mail_port: int) -> Settings:
     )
 
 
-def _prepare(settings: Settings, world: World) -> None:
-    """Migrate the store, and make sure that it is empty or the demo's."""
+def prepare(settings: Settings, world: World) -> None:
+    """Migrate the store; raises SetupError unless it is empty or the demo's."""
     kept = settings.data / "settings.toml"
     elsewhere = "give the demo a folder of its own with --data DIR."
     if kept.exists():
         raise SetupError(f"{kept} belongs to a real installation: {elsewhere}")
     store = open_store(settings)
     try:
-        migrate.upgrade(store)
-        with store.read() as session:
-            if demo_world.state(session, world) == "foreign":
+        # Looked at before it is touched: a real store of an older version must stay what it is.
+        if inspect(store.engine).has_table(Operator.__tablename__):
+            with store.read() as session:
+                state = demo_world.state(session, world)
+            if state == "foreign":
                 raise SetupError(f"{settings.data} holds data that is not the demo's: {elsewhere}")
+        migrate.upgrade(store)
     finally:
         store.close()
 
 
-def _load(settings: Settings, world: World) -> None:
+def load_once(settings: Settings, world: World) -> None:
+    """Load the world where the store is empty; what was done since the first start stays."""
     store = open_store(settings)
     try:
         with store.read() as session:

@@ -97,7 +97,9 @@ def read(file: Path = FILE) -> World:
 
 def state(session: Session, world: World) -> Literal["empty", "ours", "foreign"]:
     """Say what a store holds: nothing, the demo's world, or something that is not the demo's."""
-    if operators.find(session, world.operator[0].email) is not None:
+    # Ids only: the store may be of an older version, whose rows had other columns.
+    somebody = select(Operator.id).where(Operator.email == world.operator[0].email)
+    if session.scalar(somebody) is not None:
         return "ours"
     held = (
         session.scalar(select(func.count()).select_from(kind))

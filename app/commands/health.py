@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from app.setup import Administrator
     from config.settings import Settings
 
+#: The port of STARTTLS; a server that speaks TLS from the first octet listens elsewhere (RFC 8314).
+SUBMISSION = 587
+
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands at the top level."""
@@ -102,7 +105,8 @@ def _asked_mail(settings: Settings) -> dict[str, Any]:
     kind = _until(
         kinds.__contains__, f"Its protection ({', '.join(kinds)})", settings.mail_security
     )
-    port = _until(_is_port, "Its port", str(settings.mail_port))
+    usual = 465 if kind == "tls" and settings.mail_port == SUBMISSION else settings.mail_port
+    port = _until(_is_port, "Its port", str(usual))
     username = ask("User name there, - for none", settings.mail_username or "-")
     login = {"mail_username": "", "mail_password": ""}
     if username != "-":

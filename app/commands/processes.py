@@ -117,6 +117,7 @@ def worker(data: Data = None, workers: Workers = None) -> None:
 
         from app.celery_app import run_worker
 
+        _logs_only()
         run_worker(settings, concurrency=settings.workers or os.cpu_count() or 1)
     else:
         _run_alone(settings, "worker")
@@ -134,6 +135,7 @@ def beat(data: Data = None) -> None:
         )
     from app.celery_app import run_beat
 
+    _logs_only()
     run_beat(settings)
 
 
@@ -160,6 +162,13 @@ def _run_alone(settings: Settings, role: Role) -> None:
     here = open_installation(settings.model_copy(update=bound_ports(sockets)))
     _say_all(lines(here.settings, *sockets))
     processes.run(here, frozenset({role}), sockets)
+
+
+def _logs_only() -> None:
+    """Send standard output to standard error: Celery's banner is no result."""
+    import os
+
+    os.dup2(2, 1)
 
 
 def _say_all(lines: list[str]) -> None:
