@@ -10,7 +10,7 @@ from core.errors import CallerError
 from core.passwords import LONGEST, SHORTEST
 
 #: No letters that are mistaken for one another when read aloud or typed over.
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # pragma: allowlist secret
 
 
 def made_up() -> str:
