@@ -65,7 +65,7 @@ class InlineWorker:
                     continue
             except SportelloError as fault:
                 _log.warning("worker.waits", fault=str(fault))
-            except Exception:
+            except Exception:  # noqa: BLE001 - a worker that dies is work that stays undone
                 _log.exception("worker.failed")
             with self._wake:
                 # A change between the look and here must not be slept over.
@@ -83,8 +83,8 @@ class InlineWorker:
                 try:
                     with self._store.begin() as session:
                         job.run(session, now=now)
-                except SportelloError as fault:
-                    _log.warning("sweep.failed", sweep=job.name, fault=str(fault))
+                except Exception:  # noqa: BLE001 - one sweep's fault must not end the others
+                    _log.exception("sweep.failed", sweep=job.name)
             with self._wake:
                 if not self._stopping:
                     self._wake.wait(IDLE_SECONDS * 10)

@@ -33,7 +33,7 @@ class Failed(Protocol):
 class Record(Protocol):
     """Writes down what was thought, in one transaction; leaves alone what changed meanwhile."""
 
-    def __call__(self, session: Session, thought: Any, *, now: datetime) -> None:
+    def __call__(self, session: Session, thought: Any, /, *, now: datetime) -> None:
         """Write; raises Transient or Permanent."""
 
 

@@ -1,4 +1,4 @@
-"""Runs claimed jobs: think outside, record inside, keep the lease, decide what follows a failure."""
+"""Runs claimed jobs: think outside, record inside, keep the lease, say what follows a failure."""
 
 from __future__ import annotations
 
@@ -53,10 +53,7 @@ class Runner:
             due_at = outbox.next_due(session)
         if due_at is None or due_at > clock.now():
             return 0
-        with self._store.begin() as session:
-            jobs = outbox.claim(session, now=clock.now(), topics=list(self._handlers))
-        self._run(jobs)
-        return len(jobs)
+        return self._claim_and_run(fresh=True) + self._claim_and_run(fresh=False)
 
     def run_entry(self, entry_id: int) -> bool:
         """Run one entry; False where it is not due or somebody else has it."""
@@ -65,14 +62,33 @@ class Runner:
         self._run(jobs)
         return bool(jobs)
 
+    def _claim_and_run(self, *, fresh: bool) -> int:
+        # What was tried before may have taken its worker with it, so it gets no company: a batch
+        # would pay for it with an attempt each.
+        limit = outbox.CLAIM if fresh else 1
+        with self._store.begin() as session:
+            jobs = outbox.claim(
+                session, now=clock.now(), limit=limit, topics=list(self._handlers), fresh=fresh
+            )
+        self._run(jobs)
+        return len(jobs)
+
     def _run(self, jobs: Sequence[Job]) -> None:
         with self._holding(jobs):
-            thoughts = [(job, self._handlers[job.topic]) for job in jobs]
+            thoughts = [(job, self._handlers[job.topic]) for job in jobs if self._bearable(job)]
             together = [pair for pair in thoughts if pair[1].together]
             self._run_together(together)
             for job, handler in thoughts:
                 if not handler.together:
                     self._run_alone(job, handler)
+
+    def _bearable(self, job: Job) -> bool:
+        """Whether a job may be tried; one that never came to an end is set aside instead."""
+        handler = self._handlers[job.topic]
+        if handler.attempts is None or job.attempts <= handler.attempts:
+            return True
+        self._fail(job, handler, Permanent(f"never came to an end in {handler.attempts} tries"))
+        return False
 
     def _run_together(self, pairs: Sequence[tuple[Job, Handler]]) -> None:
         ready: list[tuple[Job, Handler, Any]] = []
@@ -135,8 +151,8 @@ class Runner:
             exc_info=None if known else fault,
         )
         with self._store.begin() as session:
-            given_up = outbox.fail(session, job, fault, retry=retry)
-            if given_up or isinstance(fault, (Transient, Permanent)):
+            if outbox.fail(session, job, fault, retry=retry):
+                given_up = retry.due_at is None
                 handler.failed(session, job.payload, fault, given_up=given_up, now=now)
 
     @contextmanager
@@ -159,5 +175,5 @@ class Runner:
             try:
                 with self._store.begin() as session:
                     outbox.renew(session, held, now=clock.now())
-            except SportelloError as fault:
+            except Exception as fault:  # noqa: BLE001 - a renewer that dies is work done twice
                 _log.warning("leases.not_renewed", fault=str(fault))

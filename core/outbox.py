@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Executable, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.contents import insert_or_pass
@@ -33,7 +33,7 @@ LATER_RETRIES = timedelta(hours=8)
 CHANNEL_DOWN = timedelta(minutes=1)
 
 _TABLE = table(OutboxEntry)
-_INSERT = insert(_TABLE)
+_INSERT = insert(_TABLE).returning(_TABLE.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,10 @@ def put(
         "created_at": now,
     }
     connection = session.connection()
-    insert_ = _INSERT if dedupe_key is None else insert_or_pass(connection.dialect.name, _TABLE)
-    entry_id = connection.execute(insert_.returning(_TABLE.c.id), row).scalar_one_or_none()
+    insert_: Executable = _INSERT
+    if dedupe_key is not None:
+        insert_ = insert_or_pass(connection.dialect.name, _TABLE, _TABLE.c.id)
+    entry_id: int | None = connection.execute(insert_, row).scalar_one_or_none()
     if entry_id is None:
         return False
     _note(session, [entry_id])
@@ -94,7 +96,7 @@ def put_all(
         }
         for payload in payloads
     ]
-    ids = session.connection().execute(_INSERT.returning(_TABLE.c.id), rows).scalars()
+    ids = session.connection().execute(_INSERT, rows).scalars()
     _note(session, list(ids))
 
 
