@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Column, Executable, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -102,10 +102,14 @@ def insert_once(session: Session, table: Table, rows: list[dict[str, object]]) -
 
 
 @cache
-def insert_or_pass(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return the INSERT that passes over what a unique key knows; made once, it costs a third."""
+def insert_or_pass(dialect: str, table: Table, returning: Column[int] | None = None) -> Executable:
+    """Return the INSERT that passes over what a unique key knows; made once, it costs a third.
+
+    With `returning` it gives that column of what was inserted, and nothing for what was not.
+    """
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return insert(table).on_conflict_do_nothing()
+    statement = insert(table).on_conflict_do_nothing()
+    return statement if returning is None else statement.returning(returning)
 
 
 def storable(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
 from core import contents, outbox, timeline
@@ -20,6 +20,28 @@ from core.timeline import Change
 PROCESS = "mail.process"
 
 _RAW = table(RawMail)
+_CONTENT = table(Content)
+
+# Made once: building a statement costs more than running it.
+_SETTLE = (
+    update(_RAW)
+    .where(_RAW.c.id == bindparam("line"), _RAW.c.disposition == Disposition.WAITING)
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "disposition",
+                "reason",
+                "conversation_id",
+                "from_address",
+                "subject",
+                "message_id",
+                "body_hash",
+                "auto_reason",
+            )
+        }
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +82,7 @@ def spool(session: Session, arrivals: Sequence[Arrival], *, now: datetime) -> No
         if not inline:
             files.write(sha256, one.raw)
         rows.append({"sha256": sha256, "size": len(one.raw), "data": one.raw if inline else None})
-    contents.insert_once(session, table(Content), rows)
+    contents.insert_once(session, _CONTENT, rows)
     fresh = [
         raw_id
         for sha256, one in zip(hashes, arrivals, strict=True)
@@ -84,20 +106,18 @@ def settle(
     Raises Transient where it got one meanwhile. What became a Message has its fact already; any
     other end is one.
     """
-    settled = session.connection().execute(
-        update(_RAW)
-        .where(_RAW.c.id == raw_id, _RAW.c.disposition == Disposition.WAITING)
-        .values(
-            disposition=disposition,
-            reason=reason,
-            conversation_id=conversation_id,
-            from_address=facts.from_address,
-            subject=contents.storable(facts.subject) if facts.subject is not None else None,
-            message_id=facts.message_id,
-            body_hash=facts.body_hash,
-            auto_reason=facts.auto_reason,
-        )
-    )
+    values = {
+        "line": raw_id,
+        "disposition": disposition,
+        "reason": reason,
+        "conversation_id": conversation_id,
+        "from_address": facts.from_address,
+        "subject": contents.storable(facts.subject) if facts.subject is not None else None,
+        "message_id": facts.message_id,
+        "body_hash": facts.body_hash,
+        "auto_reason": facts.auto_reason,
+    }
+    settled = session.connection().execute(_SETTLE, values)
     if settled.rowcount != 1:
         raise Transient("the mail was settled meanwhile")
     if disposition is not Disposition.ACCEPTED:
@@ -126,7 +146,7 @@ def admit(session: Session, line: RawMail, operator: Operator, *, now: datetime)
 def refuse(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
     """Put a held or set-aside mail away for good; its line and its bytes stay."""
     require_answering(operator, line.desk_id)
-    session.refresh(line, with_for_update=True)
+    session.refresh(line, with_for_update={"of": RawMail})
     if line.disposition not in (Disposition.HELD, Disposition.GIVEN_UP):
         raise NotPossible
     old, line.disposition = line.disposition, Disposition.IGNORED
@@ -144,7 +164,7 @@ def _back_to_work(
     now: datetime,
 ) -> None:
     require_answering(operator, line.desk_id)
-    session.refresh(line, with_for_update=True)
+    session.refresh(line, with_for_update={"of": RawMail})
     if line.disposition is Disposition.WAITING:
         return
     if line.disposition is not expected:
@@ -174,8 +194,8 @@ def _insert_line(session: Session, sha256: str, one: Arrival) -> int | None:
     """Insert the line of a mail; None where the same mail for the same recipient has one."""
     connection = session.connection()
     recipient = one.recipient[:320]
-    raw_id = connection.execute(
-        contents.insert_or_pass(connection.dialect.name, _RAW).returning(_RAW.c.id),
+    raw_id: int | None = connection.execute(
+        contents.insert_or_pass(connection.dialect.name, _RAW, _RAW.c.id),
         {
             "desk_id": one.desk_id,
             "sha256": sha256,

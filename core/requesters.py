@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,15 @@ from core.model import Identity, IdentityKind, Requester, table
 
 _REQUESTER = table(Requester)
 _IDENTITY = table(Identity)
+
+# Made once: building a statement costs more than running it.
+_FIND = (
+    select(_REQUESTER.c.id, _REQUESTER.c.name, _REQUESTER.c.language)
+    .join(_IDENTITY, _IDENTITY.c.requester_id == _REQUESTER.c.id)
+    .where(_IDENTITY.c.kind == bindparam("kind"), _IDENTITY.c.address == bindparam("address"))
+)
+_ADD = insert(_REQUESTER).returning(_REQUESTER.c.id)
+_ADD_IDENTITY = insert(_IDENTITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,8 @@ def resolve(
 
 def find(session: Session, kind: IdentityKind, address: str) -> Known | None:
     """Return the Requester whose Identity `address` is, or None."""
-    row = session.execute(
-        select(Requester.id, Requester.name, Requester.language)
-        .join(Identity, Identity.requester_id == Requester.id)
-        .where(Identity.kind == kind, Identity.address == normal_address(kind, address))
-    ).one_or_none()
+    wanted = {"kind": kind, "address": normal_address(kind, address)}
+    row = session.connection().execute(_FIND, wanted).one_or_none()
     return Known(row.id, row.name, row.language, new=False) if row else None
 
 
@@ -74,7 +80,8 @@ def registered(session: Session, kind: IdentityKind, address: str) -> bool:
 
 def visitor(session: Session, *, name: str, now: datetime) -> Requester:
     """Return a new Requester without an address: somebody at the chat who gave none."""
-    person = Requester(name=name or "Visitatore", language="it", created_at=now)
+    name = contents.storable(name)[:200] or "Visitatore"
+    person = Requester(name=name, language="it", created_at=now)
     session.add(person)
     session.flush()
     return person
@@ -113,10 +120,10 @@ def _create(
 ) -> Known:
     connection = session.connection()
     requester_id = connection.execute(
-        insert(_REQUESTER).returning(_REQUESTER.c.id),
+        _ADD,
         {"name": contents.storable(name)[:200], "language": "it", "created_at": now},
     ).scalar_one()
     connection.execute(
-        insert(_IDENTITY), {"requester_id": requester_id, "kind": kind, "address": address}
+        _ADD_IDENTITY, {"requester_id": requester_id, "kind": kind, "address": address}
     )
     return Known(requester_id, name[:200], "it", new=True)

@@ -118,9 +118,7 @@ class Courier:
 
     def _send(self, letter: Letter) -> None:
         if self._mailer is None:
-            raise Transient(
-                "outgoing mail is not set up: run `sportello init`", channel_down=True
-            )
+            raise Transient("outgoing mail is not set up: run `sportello init`", channel_down=True)
         now = clock.now()
         if self._down_until is not None and now < self._down_until:
             raise Transient(self._down_reason, channel_down=True)
@@ -145,7 +143,9 @@ def _files(session: Session, delivery: Delivery) -> list[OutFile]:
     if delivery.message_id is None:
         return []
     rows = session.scalars(
-        select(Attachment).where(Attachment.message_id == delivery.message_id).order_by(Attachment.id)
+        select(Attachment)
+        .where(Attachment.message_id == delivery.message_id)
+        .order_by(Attachment.id)
     )
     store = ports(session).files
     return [

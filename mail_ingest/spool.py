@@ -1,4 +1,4 @@
-"""Commits what the listener accepts: one writer, as many waiting mails a transaction as there are."""
+"""Commits what the listener accepts: one writer, all waiting mails in one transaction."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from core import clock, mailbox
+from core import clock, contents, mailbox
 from core.db import Store
 from core.desk_profile import Desks
 from core.errors import Transient
@@ -85,8 +86,10 @@ class SpoolWriter:
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         try:
+            arrivals = [one for waiting in batch for one in self._arrivals(waiting.mail)]
+            for one in arrivals:
+                contents.keep_aside(self._store.ports.files, one.raw)
             with self._store.begin() as session:
-                arrivals = [one for waiting in batch for one in self._arrivals(waiting.mail)]
                 mailbox.spool(session, arrivals, now=clock.now())
         except Exception as fault:  # noqa: BLE001 - the peer is told "try again", whatever it was
             if len(batch) > 1:
@@ -95,10 +98,10 @@ class SpoolWriter:
                     self._commit([waiting])
                 return
             _log.warning("spool.refused", fault=type(fault).__name__, detail=str(fault)[:500])
-            batch[0].answer.set_exception(_for_listener(fault))
+            _answer(batch[0], _for_listener(fault))
             return
         for waiting in batch:
-            waiting.answer.set_result(None)
+            _answer(waiting, None)
 
     def _arrivals(self, mail: Arrived) -> list[Arrival]:
         """One line a Desk, however many of its addresses were named; a signed one is kept."""
@@ -120,6 +123,15 @@ class SpoolWriter:
             )
             for code, recipient in chosen.items()
         ]
+
+
+def _answer(waiting: _Waiting, fault: Exception | None) -> None:
+    # Whoever waited may have gone, and cancelled; the mail stays committed all the same.
+    with suppress(InvalidStateError):
+        if fault is None:
+            waiting.answer.set_result(None)
+        else:
+            waiting.answer.set_exception(fault)
 
 
 def fingerprint(raw: bytes) -> str:
