@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from core import correlation, outbox, timeline
@@ -36,7 +36,18 @@ DELIVER = "mail.deliver"
 REGISTRATION = "registration"
 
 _DELIVERY = table(Delivery)
-_INSERT = insert(_DELIVERY)
+
+# Made once: building a statement costs more than running it.
+_INSERT = insert(_DELIVERY).returning(_DELIVERY.c.id)
+_LATELY = select(
+    func.count().filter(_DELIVERY.c.created_at > bindparam("hour")),
+    func.count().filter(_DELIVERY.c.conversation_id == bindparam("conversation")),
+).where(
+    _DELIVERY.c.recipient == bindparam("recipient"),
+    _DELIVERY.c.created_at > bindparam("day"),
+    _DELIVERY.c.automatic.is_(True),
+    _DELIVERY.c.state != DeliveryState.SUPPRESSED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +231,7 @@ def _put(
         "reason": suppressed or "",
         "created_at": now,
     }
-    delivery_id = session.connection().execute(_INSERT.returning(_DELIVERY.c.id), row).scalar_one()
+    delivery_id = session.connection().execute(_INSERT, row).scalar_one()
     if not suppressed:
         outbox.put(session, DELIVER, {"delivery": delivery_id}, now=now)
     return mail_id
@@ -234,7 +245,6 @@ def _audience(session: Session, audience: str, case: Case) -> Sequence[tuple[str
         .join(DeskMembership, DeskMembership.operator_id == Operator.id)
         .where(DeskMembership.desk_id == case.desk_id, Operator.disabled_at.is_(None))
         .order_by(Operator.id)
-        .distinct()
     )
     if audience == "level_above":
         return []
@@ -252,19 +262,16 @@ def _reason_not_to_send(
         return "the address is one of ours"
     if audience != "requester":
         return None
-    sent = select(func.count()).select_from(Delivery).where(Delivery.automatic.is_(True))
-    sent = sent.where(Delivery.state != DeliveryState.SUPPRESSED)
-    of_address = sent.where(
-        Delivery.recipient == recipient, Delivery.created_at > now - timedelta(hours=1)
-    )
-    if (session.scalar(of_address) or 0) >= PER_ADDRESS_HOUR:
+    since = {
+        "recipient": recipient,
+        "conversation": case.conversation_id,
+        "hour": now - timedelta(hours=1),
+        "day": now - timedelta(days=1),
+    }
+    of_address, of_conversation = session.connection().execute(_LATELY, since).one()
+    if of_address >= PER_ADDRESS_HOUR:
         return f"the address got {PER_ADDRESS_HOUR} automatic mails within the hour"
-    of_conversation = sent.where(
-        Delivery.conversation_id == case.conversation_id,
-        Delivery.recipient == recipient,
-        Delivery.created_at > now - timedelta(days=1),
-    )
-    if (session.scalar(of_conversation) or 0) >= PER_CONVERSATION_DAY:
+    if of_conversation >= PER_CONVERSATION_DAY:
         return f"the Conversation caused {PER_CONVERSATION_DAY} automatic mails within the day"
     return None
 

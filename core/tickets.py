@@ -128,7 +128,7 @@ def take(session: Session, ticket: Ticket, operator: Operator, *, now: datetime)
     Raises Conflict where somebody else took it first, NotAllowed, NotPossible.
     """
     require_answering(operator, ticket.desk_id)
-    session.refresh(ticket, with_for_update=True)
+    session.refresh(ticket, with_for_update={"of": Ticket})
     if ticket.assignee_id == operator.id and ticket.status is Status.TAKEN:
         return
     if ticket.status is not Status.OPEN:
@@ -165,7 +165,7 @@ def answer(
     """
     require_answering(operator, ticket.desk_id)
     _require_text(text, files)
-    session.refresh(ticket, with_for_update=True)
+    session.refresh(ticket, with_for_update={"of": Ticket})
     if ticket.ended:
         raise NotPossible("Il ticket è chiuso: non si può più rispondere.")
     if ticket.status is Status.OPEN:
@@ -201,7 +201,7 @@ def solve(
     require_answering(operator, ticket.desk_id)
     if not solution.strip():
         raise CallerError("Scrivi la soluzione: il ticket non può essere risolto senza.")
-    session.refresh(ticket, with_for_update=True)
+    session.refresh(ticket, with_for_update={"of": Ticket})
     if ticket.status is Status.SOLVED:
         return
     old = ticket.move_to(Status.SOLVED)
@@ -215,7 +215,7 @@ def close(session: Session, ticket: Ticket, operator: Operator, *, now: datetime
     Raises NotPossible on a Ticket that is not solved, where the Desk does not close directly.
     """
     require_answering(operator, ticket.desk_id)
-    session.refresh(ticket, with_for_update=True)
+    session.refresh(ticket, with_for_update={"of": Ticket})
     if ticket.status is Status.CLOSED:
         return
     desk = case_of(session, ticket).desk
@@ -230,7 +230,7 @@ def close(session: Session, ticket: Ticket, operator: Operator, *, now: datetime
 def reopen(session: Session, ticket: Ticket, operator: Operator, *, now: datetime) -> None:
     """Take a solved Ticket up again (T7); a repeat is harmless. Raises NotPossible on any other."""
     require_answering(operator, ticket.desk_id)
-    session.refresh(ticket, with_for_update=True)
+    session.refresh(ticket, with_for_update={"of": Ticket})
     if ticket.status is Status.TAKEN:
         return
     if ticket.status is not Status.SOLVED:
