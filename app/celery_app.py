@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from celery import Celery, signals
@@ -41,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 def celery_app(settings: Settings) -> Celery:
-    """Return the Celery application of an installation; without a worker around it, only a sender."""
+    """Return the Celery application of an installation; with no worker around it, only a sender."""
     app = Celery("sportello", broker=settings.broker)
     app.conf.update(
         task_default_queue=settings.queue,
@@ -129,26 +128,28 @@ def run_beat(settings: Settings) -> None:
     app.Beat(loglevel="WARNING", schedule=str(schedule)).run()
 
 
-def _with_tasks(app: Celery) -> Celery:
-    held: dict[str, _Worker] = {}
+class _Tasks:
+    """The tasks of one worker process; what they work with is opened when first needed."""
 
-    def worker() -> _Worker:
-        if "worker" not in held:
-            held["worker"] = _Worker()
-        return held["worker"]
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._opened: _Worker | None = None
 
-    @signals.worker_process_init.connect(weak=False)
-    def open_early(**_: Any) -> None:
-        worker()
+    @property
+    def worker(self) -> _Worker:
+        self._opened = self._opened or _Worker()
+        return self._opened
 
-    @app.task(name=RUN_ENTRY)
-    def run_entry(entry_id: int) -> None:
-        worker().runner.run_entry(entry_id)
+    def run_entry(self, entry_id: int) -> None:
+        """Run one Outbox entry, unless it is done or in other hands."""
+        self.worker.runner.run_entry(entry_id)
 
-    @app.task(name=SWEEP)
-    def sweep() -> None:
-        here = worker()
-        with here.store.read() as session:
+    def sweep(self) -> None:
+        """Put on the queue what is due and has lost its task."""
+        if self._waiting() >= SWEEP_ROWS:
+            # A backlog is no loss: more tasks for the same rows would only lengthen it.
+            return
+        with self.worker.store.read() as session:
             overdue = session.scalars(
                 select(OutboxEntry.id)
                 .where(
@@ -158,14 +159,28 @@ def _with_tasks(app: Celery) -> Celery:
                 .order_by(OutboxEntry.due_at)
                 .limit(SWEEP_ROWS)
             ).all()
-        here.announce(overdue)
+        self.worker.announce(overdue)
 
-    @app.task(name=RECUR)
-    def recur(name: str) -> None:
-        here = worker()
-        with here.store.begin() as session:
-            for job in RECURRING:
-                if job.name == name:
+    def recur(self, name: str) -> None:
+        """Run one of the recurring sweeps."""
+        for job in RECURRING:
+            if job.name == name:
+                with self.worker.store.begin() as session:
                     job.run(session, now=clock.now())
 
+    def _waiting(self) -> int:
+        with self._app.connection_for_read() as connection:
+            queue = connection.default_channel.queue_declare(
+                self._app.conf.task_default_queue, passive=True
+            )
+        return int(queue.message_count)
+
+
+def _with_tasks(app: Celery) -> Celery:
+    tasks = _Tasks(app)
+    app.task(tasks.run_entry, name=RUN_ENTRY, typing=False)
+    app.task(tasks.sweep, name=SWEEP, typing=False)
+    app.task(tasks.recur, name=RECUR, typing=False)
+    # Not before the fork: a database connection must not be shared by two processes.
+    signals.worker_process_init.connect(lambda **_: tasks.worker, weak=False)
     return app
