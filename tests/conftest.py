@@ -9,13 +9,21 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from sqlalchemy import text
 
-from core import migrate
+from core import clock, migrate
 from core.db import Store, sqlite_url
 from core.model import Base
 from tests import world as the_world
+from tests.mailroom import Mailroom
 from tests.world import World
+
+# Else structlog draws a picture of every variable for each fault that a test provokes.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+)
 
 SERVER = os.environ.get("SPORTELLO_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 STORES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -76,6 +84,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def world(store: Store) -> World:
     """Fill the store with the small named world."""
     return the_world.fill(store)
+
+
+@pytest.fixture
+def mailroom(world: World, monkeypatch: pytest.MonkeyPatch) -> Mailroom:
+    """Bring mail to the small named world; the clock stands still unless a test lets time pass."""
+    monkeypatch.setattr(clock, "now", lambda: world.now)
+    return Mailroom(world)
 
 
 def _empty(store: Store) -> None:

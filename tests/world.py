@@ -39,6 +39,7 @@ from core.tickets import Incoming, Received
 #: A Monday at noon in Rome: every desk is staffed.
 MONDAY = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 REPLY_KEY = bytes(range(32))
+OLDER_KEY = bytes(range(32, 64))
 PASSWORD = "quattro parole messe insieme"
 NOTICES = Notices()
 
@@ -61,7 +62,7 @@ def open_store(url: str, folder: Path) -> Store:
         desks=desks(),
         render=NOTICES,
         files=Folder(folder / "files"),
-        reply_keys=(REPLY_KEY,),
+        reply_keys=(REPLY_KEY, OLDER_KEY),
         public_url="http://sportello.example",
     )
     return Store(url, ports)
