@@ -6,10 +6,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Executable, func, insert, select, update
+from sqlalchemy import Executable, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.contents import insert_or_pass
@@ -114,35 +115,13 @@ def claim(
     `fresh` restricts it to entries that were never tried (True) or that were (False). One
     statement on both databases; PostgreSQL skips rows that another worker is claiming.
     """
-    due = (
-        select(OutboxEntry.id)
-        .where(OutboxEntry.state == EntryState.WAITING, OutboxEntry.due_at <= now)
-        .order_by(OutboxEntry.due_at, OutboxEntry.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    statement = _claiming(by_topic=topics is not None, by_id=ids is not None, fresh=fresh)
+    values = {"now": now, "most": limit, "lease": now + LEASE, "name": uuid4().hex}
     if topics is not None:
-        due = due.where(OutboxEntry.topic.in_(topics))
+        values["topics"] = topics
     if ids is not None:
-        due = due.where(OutboxEntry.id.in_(ids))
-    if fresh is not None:
-        due = due.where(OutboxEntry.attempts == 0 if fresh else OutboxEntry.attempts > 0)
-    # Not a plain subquery: PostgreSQL may run that again for a row and claim more than `limit`.
-    chosen = due.cte("due")
-    name = uuid4().hex
-    rows = session.connection().execute(
-        update(_TABLE)
-        .where(_TABLE.c.id.in_(select(chosen.c.id)))
-        .values(due_at=now + LEASE, claim=name, attempts=_TABLE.c.attempts + 1)
-        .returning(
-            _TABLE.c.id,
-            _TABLE.c.topic,
-            _TABLE.c.payload,
-            _TABLE.c.attempts,
-            _TABLE.c.claim,
-            _TABLE.c.created_at,
-        )
-    )
+        values["ids"] = ids
+    rows = session.connection().execute(statement, values)
     return sorted((Job(*row) for row in rows), key=lambda job: job.id)
 
 
@@ -211,6 +190,38 @@ def next_due(session: Session) -> datetime | None:
     """Return when the next waiting entry may be claimed."""
     return session.scalar(
         select(func.min(OutboxEntry.due_at)).where(OutboxEntry.state == EntryState.WAITING)
+    )
+
+
+@cache
+def _claiming(*, by_topic: bool, by_id: bool, fresh: bool | None) -> Executable:
+    due = (
+        select(_TABLE.c.id)
+        .where(_TABLE.c.state == EntryState.WAITING, _TABLE.c.due_at <= bindparam("now"))
+        .order_by(_TABLE.c.due_at, _TABLE.c.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+    if by_topic:
+        due = due.where(_TABLE.c.topic.in_(bindparam("topics", expanding=True)))
+    if by_id:
+        due = due.where(_TABLE.c.id.in_(bindparam("ids", expanding=True)))
+    if fresh is not None:
+        due = due.where(_TABLE.c.attempts == 0 if fresh else _TABLE.c.attempts > 0)
+    # Not a plain subquery: PostgreSQL may run that again for a row and claim more than `limit`.
+    chosen = due.cte("due")
+    return (
+        update(_TABLE)
+        .where(_TABLE.c.id.in_(select(chosen.c.id)))
+        .values(due_at=bindparam("lease"), claim=bindparam("name"), attempts=_TABLE.c.attempts + 1)
+        .returning(
+            _TABLE.c.id,
+            _TABLE.c.topic,
+            _TABLE.c.payload,
+            _TABLE.c.attempts,
+            _TABLE.c.claim,
+            _TABLE.c.created_at,
+        )
     )
 
 

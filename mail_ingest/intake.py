@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core import (
@@ -36,12 +36,45 @@ from core.model import (
     ParticipantKind,
     RawMail,
     Ticket,
+    table,
 )
 from core.ports import ports
 from core.requesters import Known
 from mail_ingest.addresses import normalise
 from mail_ingest.parse import MailTooComplex, ParsedMail, parse
 from mail_ingest.quoting import new_part
+
+_RAW = table(RawMail)
+_DESK = table(Desk)
+
+# Made once: building a statement costs more than running it.
+_LINE = (
+    select(
+        _RAW.c.desk_id,
+        _RAW.c.sha256,
+        _RAW.c.recipient,
+        _RAW.c.envelope_from,
+        _RAW.c.disposition,
+        _RAW.c.conversation_id,
+        _DESK.c.code,
+    )
+    .join(_DESK, _DESK.c.id == _RAW.c.desk_id)
+    .where(_RAW.c.id == bindparam("raw"))
+)
+_SAME_WORDS = (
+    select(_RAW.c.id)
+    .where(
+        _RAW.c.desk_id == bindparam("desk"),
+        _RAW.c.body_hash == bindparam("body_hash"),
+        _RAW.c.disposition == Disposition.ACCEPTED,
+        _RAW.c.id != bindparam("raw"),
+    )
+    .limit(1)
+)
+_SAME_MAIL = _SAME_WORDS.where(_RAW.c.message_id == bindparam("message_id"))
+_LOOK_ALIKE = _SAME_WORDS.where(
+    _RAW.c.message_id.is_(None), _RAW.c.from_address == bindparam("sender")
+)
 
 #: Characters of an address (RFC 5321 section 4.5.3.1 allows 64 + 1 + 255).
 MAX_ADDRESS = 320
@@ -100,19 +133,7 @@ class End:
 def think(store: Store, payload: dict[str, Any]) -> Read | None:
     """Read a mail and parse it, outside any transaction; None where the line is gone."""
     with store.read() as session:
-        line = session.execute(
-            select(
-                RawMail.desk_id,
-                RawMail.sha256,
-                RawMail.recipient,
-                RawMail.envelope_from,
-                RawMail.disposition,
-                RawMail.conversation_id,
-                Desk.code,
-            )
-            .join(Desk, Desk.id == RawMail.desk_id)
-            .where(RawMail.id == payload["raw"])
-        ).one_or_none()
+        line = session.connection().execute(_LINE, {"raw": payload["raw"]}).one_or_none()
         if line is None:
             return None
         raw = contents.get(session, ports(session).files, line.sha256)
@@ -193,16 +214,12 @@ def _double(session: Session, read: Read, _: Match | None, __: datetime) -> End 
     message_id = read.message_id
     if read.admitted and message_id is None:
         return None
-    known = select(RawMail.id).where(
-        RawMail.desk_id == read.desk_id,
-        RawMail.message_id.is_(None) if message_id is None else RawMail.message_id == message_id,
-        RawMail.body_hash == read.body_hash,
-        RawMail.disposition == Disposition.ACCEPTED,
-        RawMail.id != read.raw_id,
-    )
+    wanted = {"desk": read.desk_id, "body_hash": read.body_hash, "raw": read.raw_id}
     if message_id is None:
-        known = known.where(RawMail.from_address == read.sender)
-    if session.scalar(known.limit(1)) is None:
+        known = session.connection().scalar(_LOOK_ALIKE, wanted | {"sender": read.sender})
+    else:
+        known = session.connection().scalar(_SAME_MAIL, wanted | {"message_id": message_id})
+    if known is None:
         return None
     if message_id is None:
         return End(Disposition.HELD, "Sembra uguale a una mail già ammessa: controlla e ammetti.")
@@ -290,9 +307,11 @@ def _settle(session: Session, read: Read, end: End, match: Match | None, *, now:
 
 
 def _accept(session: Session, read: Read, match: Match | None, *, now: datetime) -> None:
-    if match is not None and (operator := operators.find(session, read.sender)) is not None:
-        _note(session, read, match, operator, now=now)
-        return
+    if match is not None and read.admitted:
+        operator = operators.find(session, read.sender)
+        if operator is not None:
+            _note(session, read, match, operator, now=now)
+            return
     desk = ports(session).desks[read.desk_code]
     person = _requester(session, read, now=now)
     incoming = _incoming(read, desk, person, address=_answers_to(session, read))
@@ -327,9 +346,7 @@ def _accept(session: Session, read: Read, match: Match | None, *, now: datetime)
     )
 
 
-def _note(
-    session: Session, read: Read, match: Match, operator: Operator, *, now: datetime
-) -> None:
+def _note(session: Session, read: Read, match: Match, operator: Operator, *, now: datetime) -> None:
     ticket = session.scalars(
         select(Ticket).where(Ticket.conversation_id == match.conversation_id)
     ).one()
