@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from core import correlation, outbox, timeline
+from core.correlation import Thread
 from core.desk_profile import DeskProfile
 from core.model import (
     Channel,
@@ -39,6 +40,16 @@ _DELIVERY = table(Delivery)
 
 # Made once: building a statement costs more than running it.
 _INSERT = insert(_DELIVERY).returning(_DELIVERY.c.id)
+_STAFF = (
+    select(Operator.email)
+    .join(DeskMembership, DeskMembership.operator_id == Operator.id)
+    .where(
+        DeskMembership.desk_id == bindparam("desk"),
+        DeskMembership.role.in_(bindparam("roles", expanding=True)),
+        Operator.disabled_at.is_(None),
+    )
+    .order_by(Operator.id)
+)
 _LATELY = select(
     func.count().filter(_DELIVERY.c.created_at > bindparam("hour")),
     func.count().filter(_DELIVERY.c.conversation_id == bindparam("conversation")),
@@ -94,9 +105,14 @@ def notify(
 
     What a rule would send and must not is recorded as a suppressed Delivery with its reason.
     """
-    for rule in case.desk.notices:
-        if not rule.enabled or rule.event != event or rule.channel != "email":
-            continue
+    rules = [
+        rule
+        for rule in case.desk.notices
+        if rule.enabled and rule.event == event and rule.channel == "email"
+    ]
+    # Once for all of them: a notice answers what was said, not the notice to a colleague.
+    thread = correlation.thread(session, case.conversation_id) if rules else None
+    for rule in rules:
         for recipient, language in _audience(session, rule.audience, case):
             reason = _reason_not_to_send(session, case, rule.audience, recipient, now=now)
             context = _context(session, case, {"headline": rule.subject, **(extra or {})})
@@ -108,7 +124,7 @@ def notify(
                 automatic=True,
                 to_staff=rule.audience != "requester",
             )
-            send(session, case, outgoing, now=now, suppressed=reason)
+            send(session, case, outgoing, thread=thread, now=now, suppressed=reason)
 
 
 def send(
@@ -116,15 +132,17 @@ def send(
     case: Case,
     outgoing: Outgoing,
     *,
+    thread: Thread | None = None,
     now: datetime,
     suppressed: str | None = None,
 ) -> None:
     """Fix one text with its Message-ID and put it in the outbox.
 
     The subject carries the reference, the reply address a token for this recipient, and the
-    thread's ids stand in In-Reply-To and References, so that every mail program threads it.
+    thread's ids stand in In-Reply-To and References, so that every mail program threads it;
+    `thread` is given where it is known already.
     """
-    thread = correlation.thread(session, case.conversation_id)
+    thread = thread or correlation.thread(session, case.conversation_id)
     reply_to = case.desk.address
     if not outgoing.to_staff:
         reply_to = reply_address(
@@ -240,17 +258,11 @@ def _put(
 def _audience(session: Session, audience: str, case: Case) -> Sequence[tuple[str, str]]:
     if audience == "requester":
         return [(case.address, case.language)] if case.address else []
-    staff = (
-        select(Operator.email)
-        .join(DeskMembership, DeskMembership.operator_id == Operator.id)
-        .where(DeskMembership.desk_id == case.desk_id, Operator.disabled_at.is_(None))
-        .order_by(Operator.id)
-    )
     if audience == "level_above":
         return []
-    if audience != "operators":
-        staff = staff.where(DeskMembership.role == OperatorRole(audience))
-    return [(email, "it") for email in session.scalars(staff)]
+    roles = list(OperatorRole) if audience == "operators" else [OperatorRole(audience)]
+    wanted = {"desk": case.desk_id, "roles": roles}
+    return [(email, "it") for email in session.connection().scalars(_STAFF, wanted)]
 
 
 def _reason_not_to_send(

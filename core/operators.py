@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from core import timeline
 from core.errors import CallerError, Conflict, NotPossible
 from core.model import DeskMembership, Fact, LoginSession, Operator, OperatorRole
 from core.timeline import Change
+
+# Made once: intake asks for each reply.
+_FIND = select(Operator).where(Operator.email == bindparam("email"))
 
 
 def add(
@@ -52,7 +55,7 @@ def add(
 
 def find(session: Session, email: str) -> Operator | None:
     """Return the Operator who signs in by this address, disabled or not; None where nobody does."""
-    return session.scalar(select(Operator).where(Operator.email == email.strip().lower()))
+    return session.scalar(_FIND, {"email": email.strip().lower()})
 
 
 def assign(

@@ -38,6 +38,8 @@ from core.timeline import Change
 BY_MAIL = frozenset({Channel.EMAIL, Channel.PEC})
 
 _DESK = table(Desk)
+_CONVERSATION = table(Conversation)
+_REQUESTER = table(Requester)
 _TICKET = table(Ticket)
 
 # Made once: building a statement costs more than running it.
@@ -50,6 +52,19 @@ _NEXT_NUMBER = (
 _OPEN = insert(_TICKET).returning(_TICKET.c.id)
 _OF_CONVERSATION = (
     select(Ticket).where(Ticket.conversation_id == bindparam("conversation")).with_for_update()
+)
+_CASE = (
+    select(
+        _DESK.c.code,
+        _CONVERSATION.c.channel,
+        _CONVERSATION.c.subject,
+        _REQUESTER.c.name,
+        _REQUESTER.c.language,
+    )
+    .select_from(_CONVERSATION)
+    .join(_DESK, _DESK.c.id == _CONVERSATION.c.desk_id)
+    .join(_REQUESTER, _REQUESTER.c.id == _CONVERSATION.c.requester_id)
+    .where(_CONVERSATION.c.id == bindparam("conversation"))
 )
 
 
@@ -242,20 +257,18 @@ def reopen(session: Session, ticket: Ticket, operator: Operator, *, now: datetim
 
 def case_of(session: Session, ticket: Ticket) -> Case:
     """Return what an outgoing text may say of a Ticket."""
-    conversation = ticket.conversation
-    person = session.get_one(Requester, conversation.requester_id)
-    desk = session.get_one(Desk, ticket.desk_id)
+    row = session.connection().execute(_CASE, {"conversation": ticket.conversation_id}).one()
     return Case(
         desk_id=ticket.desk_id,
-        desk=ports(session).desks[desk.code],
+        desk=ports(session).desks[row.code],
         conversation_id=ticket.conversation_id,
         ticket_id=ticket.id,
-        channel=conversation.channel,
-        subject=conversation.subject,
+        channel=row.channel,
+        subject=row.subject,
         number=ticket.number,
-        requester_name=person.name,
+        requester_name=row.name,
         address=ticket.contact_email,
-        language=person.language,
+        language=row.language,
     )
 
 
