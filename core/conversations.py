@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core import contents
@@ -16,6 +16,7 @@ from core.model import (
     Channel,
     Conversation,
     Holder,
+    Membership,
     Message,
     Operator,
     Participant,
@@ -34,7 +35,14 @@ _PARTICIPANT = table(Participant)
 _READ_MARK = table(ReadMark)
 
 # Made once: building a statement costs more than running it.
-_START = insert(_CONVERSATION).returning(_CONVERSATION.c.id)
+_HOME = (
+    # Whoever belongs to one Organisation asks on its behalf; to several, nobody can tell.
+    select(func.min(Membership.organisation_id))
+    .where(Membership.requester_id == bindparam("asker"))
+    .having(func.count() == 1)
+    .scalar_subquery()
+)
+_START = insert(_CONVERSATION).values(organisation_id=_HOME).returning(_CONVERSATION.c.id)
 _NEXT_SEQ = (
     update(_CONVERSATION)
     .where(_CONVERSATION.c.id == bindparam("conversation"))
@@ -110,6 +118,7 @@ def start(
         "channel": beginning.channel,
         "subject": contents.storable(beginning.subject),
         "requester_id": beginning.requester_id,
+        "asker": beginning.requester_id,
         "holder": Holder.NOBODY,
         "visitor_key": beginning.visitor_key,
         "last_seq": 1,
