@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from anyio import to_thread
 from sqlalchemy.exc import IntegrityError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core import clock
-from core.errors import CallerError
-from portal import frame
-from portal.faults import status_of
+from core.errors import CallerError, Transient
+from portal import faults, frame
 from portal.uploads import Form, forget, read_form
 from portal.visit import (
     Area,
@@ -53,6 +53,14 @@ def page(handler: Handler, rules: Rules = _PLAIN) -> Endpoint:
     """
 
     async def endpoint(request: Request) -> Response:
+        try:
+            return await cross(request)
+        except (CallerError, Transient, HTTPException):
+            raise
+        except Exception as fault:  # noqa: BLE001 - answered here, so that the connection lives on
+            return faults.our_error(request, fault)
+
+    async def cross(request: Request) -> Response:
         site: Site = request.app.state.site
         form = Form()
         if request.method not in SAFE:
@@ -84,7 +92,7 @@ def _answer(handler: Handler, rules: Rules, site: Site, request: Request, form: 
         except CallerError as fault:
             if not visit.wants_json:
                 raise
-            response = visit.json({"error": str(fault)}, status=status_of(fault))
+            response = visit.json({"error": str(fault)}, status=faults.status_of(fault))
         visit.cookies.write(response)
         return response
 

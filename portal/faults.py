@@ -61,7 +61,7 @@ async def transient_error(request: Request, fault: Exception) -> Response:
     return response
 
 
-async def our_error(request: Request, fault: Exception) -> Response:
+def our_error(request: Request, fault: Exception) -> Response:
     """Answer after a fault of ours, with the code under which the log has it."""
     incident = token_hex(6)
     _log.error("portal.failed", incident=incident, path=request.url.path, exc_info=fault)

@@ -256,7 +256,7 @@ def _unread(operator: Operator) -> ColumnElement[bool]:
     read = (
         select(ReadMark.last_seq)
         .where(
-            ReadMark.conversation_id == Ticket.conversation_id, ReadMark.reader == actor(operator)
+            ReadMark.conversation_id == Message.conversation_id, ReadMark.reader == actor(operator)
         )
         .scalar_subquery()
     )

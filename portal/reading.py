@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, selectinload
 
 from core.access import readable, visible_to
 from core.errors import NotFound
@@ -69,12 +69,11 @@ def find(session: Session, reader: Reader, conversation_id: int) -> Conversation
 
 
 def ticket(session: Session, conversation_id: int) -> Ticket:
-    """Return the Ticket of a Conversation that the reader was allowed to find."""
-    return session.scalars(
-        select(Ticket)
-        .where(Ticket.conversation_id == conversation_id)
-        .options(joinedload(Ticket.assignee), joinedload(Ticket.conversation))
-    ).one()
+    """Return the Ticket of a Conversation that the reader was allowed to find.
+
+    Its assignee is loaded when asked for: a verb that locks the row must see who has it then.
+    """
+    return session.scalars(select(Ticket).where(Ticket.conversation_id == conversation_id)).one()
 
 
 def newest(session: Session, reader: Reader, conversation: Conversation) -> Part:

@@ -59,7 +59,6 @@ def create_site(
             CallerError: faults.caller_error,
             Transient: faults.transient_error,
             HTTPException: faults.http_error,
-            Exception: faults.our_error,
         },
     )
     app.state.site, app.state.hub = site, hub

@@ -70,11 +70,11 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(store: Store, settings: TestSettings) -> Iterator[Server]:
-    """Run a portal on a free port."""
+def serving(store: Store, settings: TestSettings, **options: Any) -> Iterator[Server]:
+    """Run a portal on a free port; `options` are those of create_site."""
     changes = Changes(store)
     config = uvicorn.Config(
-        create_site(store, settings, changes),
+        create_site(store, settings, changes, **options),
         port=0,
         log_level="error",
         timeout_graceful_shutdown=1,
@@ -142,12 +142,13 @@ class Browser:
         return self.post(url, data, page=page, headers=headers, files=files)
 
     @contextmanager
-    def live(self, *, console: bool = False) -> Iterator[Live]:
-        """Open the live socket of a page."""
+    def live(self, *, console: bool = False, **options: Any) -> Iterator[Live]:
+        """Open the live socket of a page; `options` are those of websockets' connect."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
         area = "?area=console" if console else ""
         headers = {"Cookie": cookies, "Origin": f"http://{self.address}"}
-        with connect(f"ws://{self.address}/live{area}", additional_headers=headers) as socket:
+        url = f"ws://{self.address}/live{area}"
+        with connect(url, additional_headers=headers, **options) as socket:
             yield Live(socket)
 
     def close(self) -> None:

@@ -261,14 +261,14 @@ def test_a_page_that_takes_nothing_is_told_to_come_back(
 ) -> None:
     monkeypatch.setattr(live_module, "PATIENCE", 0.3)
     received = world.mail()
-    for _ in range(40):
+    for _ in range(20):
         # Random, because frames are compressed on their way.
         world.answers("anna", received.ticket_id, secrets.token_hex(500_000))
-    with people("giulia").live() as live:
+    with people("giulia").live(max_queue=1) as live:
         live.hello([(received.conversation_id, 0)])
         time.sleep(2)
         with pytest.raises(ConnectionClosed):
-            live.next("never")
+            live.next("never", timeout=30)
 
 
 def test_connections_that_left_are_forgotten(people: People, portal: Server, world: World) -> None:
