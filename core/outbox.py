@@ -10,7 +10,16 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Executable, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Executable,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from core.contents import insert_or_pass
@@ -35,6 +44,15 @@ CHANNEL_DOWN = timedelta(minutes=1)
 
 _TABLE = table(OutboxEntry)
 _INSERT = insert(_TABLE).returning(_TABLE.c.id)
+# Literals: a partial index serves only a condition that says at once what the index says. As a
+# parameter SQLite would plan anew each time, and PostgreSQL would pass the index over.
+_WAITS = _TABLE.c.state == literal_column(f"'{EntryState.WAITING}'")
+_NEVER_TRIED = _TABLE.c.attempts == literal_column("0")
+_TRIED = _TABLE.c.attempts > literal_column("0")
+_NEXT_DUE = union_all(
+    select(func.min(_TABLE.c.due_at)).where(_WAITS, _NEVER_TRIED),
+    select(func.min(_TABLE.c.due_at)).where(_WAITS, _TRIED),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +206,15 @@ def put_back(session: Session, entry: OutboxEntry, *, now: datetime) -> None:
 
 def next_due(session: Session) -> datetime | None:
     """Return when the next waiting entry may be claimed."""
-    return session.scalar(
-        select(func.min(OutboxEntry.due_at)).where(OutboxEntry.state == EntryState.WAITING)
-    )
+    due = session.connection().scalars(_NEXT_DUE)
+    return min((one for one in due if one is not None), default=None)
 
 
 @cache
 def _claiming(*, by_topic: bool, by_id: bool, fresh: bool | None) -> Executable:
     due = (
         select(_TABLE.c.id)
-        .where(_TABLE.c.state == EntryState.WAITING, _TABLE.c.due_at <= bindparam("now"))
+        .where(_WAITS, _TABLE.c.due_at <= bindparam("now"))
         .order_by(_TABLE.c.due_at, _TABLE.c.id)
         .limit(bindparam("most"))
         .with_for_update(skip_locked=True)
@@ -207,7 +224,7 @@ def _claiming(*, by_topic: bool, by_id: bool, fresh: bool | None) -> Executable:
     if by_id:
         due = due.where(_TABLE.c.id.in_(bindparam("ids", expanding=True)))
     if fresh is not None:
-        due = due.where(_TABLE.c.attempts == 0 if fresh else _TABLE.c.attempts > 0)
+        due = due.where(_NEVER_TRIED if fresh else _TRIED)
     # Not a plain subquery: PostgreSQL may run that again for a row and claim more than `limit`.
     chosen = due.cte("due")
     return (

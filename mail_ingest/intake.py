@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal_column, select
 from sqlalchemy.orm import Session
 
 from core import (
@@ -66,7 +66,8 @@ _SAME_WORDS = (
     .where(
         _RAW.c.desk_id == bindparam("desk"),
         _RAW.c.body_hash == bindparam("body_hash"),
-        _RAW.c.disposition == Disposition.ACCEPTED,
+        # As a literal: it has to say what the partial index says.
+        _RAW.c.disposition == literal_column(f"'{Disposition.ACCEPTED}'"),
         _RAW.c.id != bindparam("raw"),
     )
     .limit(1)

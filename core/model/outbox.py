@@ -26,12 +26,21 @@ class OutboxEntry(Base):
 
     __tablename__ = "outbox_entry"
     __table_args__ = (
+        # What was tried before is claimed apart and must be found behind any backlog; two indexes
+        # that exclude each other leave no planner a wrong choice.
         Index(
             "ix_outbox_entry_due",
             "due_at",
             "id",
-            sqlite_where=text("state = 'waiting'"),
-            postgresql_where=text("state = 'waiting'"),
+            sqlite_where=text("state = 'waiting' AND attempts = 0"),
+            postgresql_where=text("state = 'waiting' AND attempts = 0"),
+        ),
+        Index(
+            "ix_outbox_entry_again",
+            "due_at",
+            "id",
+            sqlite_where=text("state = 'waiting' AND attempts > 0"),
+            postgresql_where=text("state = 'waiting' AND attempts > 0"),
         ),
     )
 

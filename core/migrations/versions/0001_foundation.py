@@ -85,12 +85,20 @@ def _tables() -> None:
         sa.UniqueConstraint("dedupe_key", name="uq_outbox_entry_dedupe_key"),
     )
     op.create_index(
+        "ix_outbox_entry_again",
+        "outbox_entry",
+        ["due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting' AND attempts > 0"),
+        postgresql_where=sa.text("state = 'waiting' AND attempts > 0"),
+    )
+    op.create_index(
         "ix_outbox_entry_due",
         "outbox_entry",
         ["due_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
+        sqlite_where=sa.text("state = 'waiting' AND attempts = 0"),
+        postgresql_where=sa.text("state = 'waiting' AND attempts = 0"),
     )
     op.create_table(
         "requester",
