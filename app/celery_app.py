@@ -13,15 +13,13 @@ from datetime import timedelta
 
 import structlog
 from celery import Celery, signals
-from sqlalchemy import select
 
 from app.jobs import RECURRING, job_list
 from app.observability import start_logging
 from app.runner import Runner
 from app.wiring import bind_broker, courier, open_installation
 from config.settings import Settings, load
-from core import clock
-from core.model import EntryState, OutboxEntry
+from core import clock, outbox
 
 #: Seconds between two looks for rows that no task came for.
 SWEEP_SECONDS = 5
@@ -150,16 +148,8 @@ class _Tasks:
             # A backlog is no loss: more tasks for the same rows would only lengthen it.
             return
         with self.worker.store.read() as session:
-            overdue = session.scalars(
-                select(OutboxEntry.id)
-                .where(
-                    OutboxEntry.state == EntryState.WAITING,
-                    OutboxEntry.due_at < clock.now() - OVERDUE,
-                )
-                .order_by(OutboxEntry.due_at)
-                .limit(SWEEP_ROWS)
-            ).all()
-        self.worker.announce(overdue)
+            late = outbox.overdue(session, before=clock.now() - OVERDUE, limit=SWEEP_ROWS)
+        self.worker.announce(late)
 
     def recur(self, name: str) -> None:
         """Run one of the recurring sweeps."""

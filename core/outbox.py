@@ -53,6 +53,15 @@ _NEXT_DUE = union_all(
     select(func.min(_TABLE.c.due_at)).where(_WAITS, _NEVER_TRIED),
     select(func.min(_TABLE.c.due_at)).where(_WAITS, _TRIED),
 )
+_LATE = union_all(
+    *(
+        select(_TABLE.c.id, _TABLE.c.due_at).where(
+            _WAITS, tried, _TABLE.c.due_at < bindparam("before")
+        )
+        for tried in (_NEVER_TRIED, _TRIED)
+    )
+).subquery()
+_OVERDUE = select(_LATE.c.id).order_by(_LATE.c.due_at).limit(bindparam("most"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +217,11 @@ def next_due(session: Session) -> datetime | None:
     """Return when the next waiting entry may be claimed."""
     due = session.connection().scalars(_NEXT_DUE)
     return min((one for one in due if one is not None), default=None)
+
+
+def overdue(session: Session, *, before: datetime, limit: int) -> list[int]:
+    """Return entries that have been due since before a moment, oldest first."""
+    return list(session.connection().scalars(_OVERDUE, {"before": before, "most": limit}))
 
 
 @cache
