@@ -48,6 +48,8 @@ def postgresql_url() -> Iterator[str]:
     try:
         with psycopg.connect(SERVER, autocommit=True, connect_timeout=3) as server:
             server.execute(f"CREATE DATABASE {name}".encode())
+            # Nobody cuts the power of a test; what a commit costs is measured elsewhere.
+            server.execute(f"ALTER DATABASE {name} SET synchronous_commit TO off".encode())
     except psycopg.OperationalError as fault:
         if os.environ.get("CI"):
             raise
@@ -94,6 +96,10 @@ def mailroom(world: World, monkeypatch: pytest.MonkeyPatch) -> Mailroom:
 
 
 def _empty(store: Store) -> None:
-    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    # Deleting few rows is many times faster than truncating many tables.
     with store.begin() as session:
-        session.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        session.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in Base.metadata.sorted_tables:
+            session.execute(text(f'DELETE FROM "{table.name}"'))
+        for sequence in session.scalars(text("SELECT sequencename FROM pg_sequences")).all():
+            session.execute(text(f'ALTER SEQUENCE "{sequence}" RESTART'))
