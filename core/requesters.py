@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from core import contents
-from core.errors import CallerError, Conflict
+from core.errors import CallerError, Conflict, Transient
 from core.model import Identity, IdentityKind, Requester, table
 
 _REQUESTER = table(Requester)
@@ -23,7 +22,7 @@ _FIND = (
     .where(_IDENTITY.c.kind == bindparam("kind"), _IDENTITY.c.address == bindparam("address"))
 )
 _ADD = insert(_REQUESTER).returning(_REQUESTER.c.id)
-_ADD_IDENTITY = insert(_IDENTITY)
+_DROP = delete(_REQUESTER).where(_REQUESTER.c.id == bindparam("requester"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +47,11 @@ def resolve(
     found = find(session, kind, address)
     if found is not None:
         return found
-    try:
-        with session.begin_nested():
-            return _create(session, kind, address, name or address, now=now)
-    except IntegrityError:
-        found = find(session, kind, address)
-        if found is None:
-            raise
-        return found
+    made = _create(session, kind, address, name or address, now=now)
+    found = made or find(session, kind, address)
+    if found is None:
+        raise Transient("somebody took the address and gave it back")
+    return found
 
 
 def find(session: Session, kind: IdentityKind, address: str) -> Known | None:
@@ -117,13 +113,16 @@ def normal_address(kind: IdentityKind, address: str) -> str:
 
 def _create(
     session: Session, kind: IdentityKind, address: str, name: str, *, now: datetime
-) -> Known:
+) -> Known | None:
+    """Insert Requester and Identity; None where somebody else just took the address."""
     connection = session.connection()
-    requester_id = connection.execute(
-        _ADD,
-        {"name": contents.storable(name)[:200], "language": "it", "created_at": now},
-    ).scalar_one()
-    connection.execute(
-        _ADD_IDENTITY, {"requester_id": requester_id, "kind": kind, "address": address}
-    )
-    return Known(requester_id, name[:200], "it", new=True)
+    name = contents.storable(name)[:200]
+    person = {"name": name, "language": "it", "created_at": now}
+    requester_id: int = connection.execute(_ADD, person).scalar_one()
+    identity = {"requester_id": requester_id, "kind": kind, "address": address}
+    # Passing over instead of failing: a failed statement would need a savepoint for each sender.
+    take = contents.insert_or_pass(connection.dialect.name, _IDENTITY, _IDENTITY.c.id)
+    if connection.execute(take, identity).scalar_one_or_none() is None:
+        connection.execute(_DROP, {"requester": requester_id})
+        return None
+    return Known(requester_id, name, "it", new=True)
