@@ -85,14 +85,14 @@ def test_an_operator_answers_a_mail_and_the_reply_comes_home(
     expect(console.locator(".props")).to_contain_text("Anna Rossi")
     _attachment_opens(console, "contratto.pdf", PDF)
 
-    console.get_by_label("Nota interna").check(force=True)
+    console.get_by_role("radio", name="Nota interna").check()
     console.get_by_label("Testo", exact=True).fill("Il cliente ha un contratto vecchio.")
     console.get_by_role("button", name="Salva nota interna").click()
     expect(console.locator(".msg-internal")).to_contain_text("contratto vecchio")
 
     own = tmp_path / "istruzioni.txt"
     own.write_bytes(b"Passo uno.")
-    console.get_by_label("Risposta", exact=True).check(force=True)
+    console.get_by_role("radio", name="Risposta").check()
     console.get_by_label("Testo", exact=True).fill("Ecco le istruzioni, e il tuo file.")
     console.get_by_label("Allega file").set_input_files(own)
     console.get_by_text("Dalla conversazione").click()
@@ -260,7 +260,7 @@ def _say(visitor: Page, text: str, *, arrives: bool = True) -> None:
 
 
 def _answer(console: Page, text: str, *, note: bool = False, arrives: bool = True) -> None:
-    console.get_by_label("Nota interna" if note else "Risposta", exact=True).check(force=True)
+    console.get_by_role("radio", name="Nota interna" if note else "Risposta").check()
     console.get_by_label("Testo", exact=True).fill(text)
     console.get_by_label("Testo", exact=True).press("Control+Enter")
     state = ":not(.msg-pending)" if arrives else ".msg-pending"

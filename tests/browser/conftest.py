@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.acceptance.product import Product, add_errors
 from tests.browser.driving import CONTEXT, Watch, launch_arguments, watching
+from tests.browser.tour import Tour
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     product.demo()
     yield product
     product.stop()
+
+
+@pytest.fixture(scope="package")
+def tour(demo: Product, browser: Browser) -> Tour:
+    return Tour(demo, browser)
 
 
 @pytest.fixture
