@@ -1,1 +1,1 @@
-"""Measurements of Sportello beside its limits and its peers, as ratios of one run; asserts nothing."""
+"""Measurements of Sportello beside its limits and its peers, as ratios of one run."""

@@ -13,7 +13,7 @@ from bench.measure import FOLDER, GivenUp, Plan, Table, keep
 ROWS = {
     "accept": "mails answered 250 after the commit, beside bare aiosmtpd",
     "tickets": "mail to Ticket, complete, small and large store, beside installed peers",
-    "queue": "the console's queue page with many Tickets",
+    "pages": "the console's queue page with many Tickets",
     "chat": "a chat message seen on the other side, with many open chats",
     "outgoing": "mails handed to the next server",
     "start": "from `sportello serve` to the first page",
@@ -23,7 +23,9 @@ ROWS = {
 def main() -> None:
     """Run the rows that were asked for, all of them without a name."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="row", help="; ".join(map(": ".join, ROWS.items())))
+    parser.add_argument(
+        "rows", nargs="*", metavar="row", help="; ".join(map(": ".join, ROWS.items()))
+    )
     parser.add_argument("--quick", action="store_true", help="few and short samples: to try it out")
     parser.add_argument("--rounds", type=int, help="samples of each thing (5; 2 with --quick)")
     chosen = parser.parse_args()

@@ -46,8 +46,8 @@ def run(plan: Plan) -> Table:
         for _ in range(plan.rounds):
             for name, one in servers.items():
                 for connections in CONNECTIONS:
-                    taken = _sample(one, folder, connections, plan.mails)
-                    samples.setdefault((name, connections), []).append(taken)
+                    sample = _sample(one, folder, connections, plan.mails)
+                    samples.setdefault((name, connections), []).append(sample)
     for (name, connections), taken in samples.items():
         rates = {kind: [one.rate for one in samples[kind, connections]] for kind in servers}
         table.lines.append(
@@ -64,7 +64,9 @@ def run(plan: Plan) -> Table:
             "rate": rates[name],
             "cpu_ms": [one.cost for one in taken],
         }
-    table.notes.append("files: aiosmtpd, one fsynced file and folder a mail; discard: keeps nothing.")
+    table.notes.append(
+        "files: aiosmtpd, one fsynced file and folder a mail; discard: keeps nothing."
+    )
     return table
 
 

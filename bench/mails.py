@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import quopri
 import random
 from dataclasses import dataclass
 from textwrap import fill
-from typing import Literal
 
 DESK = "rtpec"
 INTAKE = "assistenza.rt@namirial.com"
 
-Kind = Literal["new", "reply"]
-
-_WORDS = (
+_TEXT = (
     "buongiorno da questa mattina non riesco più ad accedere alla casella di posta certificata "
     "il sistema risponde con un errore dopo aver inserito la password e il codice ricevuto sul "
     "telefono abbiamo già provato con un altro computer e con un browser diverso ma il risultato "
     "è sempre lo stesso l'ufficio protocollo ha una scadenza e deve inviare tre comunicazioni "
     "entro oggi potete verificare se la casella è attiva oppure se serve una nuova procedura "
     "perché il collega che la usava è in pensione grazie per l'attenzione cordiali saluti"
-).split()
+)
+_WORDS = _TEXT.split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,6 @@ def letter(
 
 
 def _part(kind: str, text: str) -> str:
-    import quopri
-
     body = quopri.encodestring(text.encode("utf-8")).decode("ascii").replace("\n.", "\n=2E")
     return (
         f"------=_bench_0001\nContent-Type: text/{kind}; charset=utf-8\n"
@@ -82,8 +80,6 @@ def _part(kind: str, text: str) -> str:
 
 
 def _word(text: str) -> str:
-    import base64
-
     if text.isascii():
         return text
     return f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="

@@ -77,7 +77,9 @@ class Table:
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first = cells[0].ljust(widths[0])
-    return "  ".join([first, *(cell.rjust(w) for cell, w in zip(cells[1:], widths[1:], strict=True))])
+    return "  ".join(
+        [first, *(cell.rjust(w) for cell, w in zip(cells[1:], widths[1:], strict=True))]
+    )
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
@@ -160,8 +162,13 @@ def keep(tables: Mapping[str, Table], plan: Plan) -> Path:
         "rounds": plan.rounds,
         "mails": plan.mails,
         "rows": {
-            name: {"title": one.title, "columns": one.columns, "lines": one.lines,
-                   "notes": one.notes, "values": one.values}
+            name: {
+                "title": one.title,
+                "columns": one.columns,
+                "lines": one.lines,
+                "notes": one.notes,
+                "values": one.values,
+            }
             for name, one in tables.items()
         },
     }

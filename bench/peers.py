@@ -105,8 +105,10 @@ class Peer(ABC):
 
     def sample(self, mails: int) -> Sample:
         """Take in so many new mails of known senders; every one must become a ticket."""
-        letters = [letter(f"peer.{n}", customer(n % KNOWN), subject=f"Casella bloccata, caso {n}")
-                   for n in (next(self._serial) for _ in range(mails))]
+        letters = [
+            letter(f"peer.{n}", customer(n % KNOWN), subject=f"Casella bloccata, caso {n}")
+            for n in (next(self._serial) for _ in range(mails))
+        ]
         had = self.tickets()
         self.post(letters)
         seconds, cpu = self._run()
@@ -191,8 +193,10 @@ class Roundup(Peer):
         config = ",".join(f"{name}={value}" for name, value in values.items())
         self.call("roundup-admin", "-i", "tracker", "install", "classic", "sqlite", config)
         self.call("roundup-admin", "-i", "tracker", "initialise", "parola")
-        people = [f"create user username=cliente{n} address={customer(n)} roles=User"
-                  for n in range(KNOWN)]
+        people = [
+            f"create user username=cliente{n} address={customer(n)} roles=User"
+            for n in range(KNOWN)
+        ]
         self.call("roundup-admin", "-i", "tracker", text="\n".join([*people, "commit", "quit", ""]))
         self.post([])
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
-import tempfile
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +16,6 @@ from pathlib import Path
 from bench import peers, sender
 from bench.mails import INTAKE, Letter, customer, letter
 from bench.measure import (
-    FOLDER,
     Plan,
     Sample,
     Server,
@@ -39,6 +40,10 @@ _LEFT = (
     "SELECT (SELECT count(*) FROM raw_mail WHERE disposition = 'waiting')"
     " + (SELECT count(*) FROM outbox_entry WHERE state = 'waiting')"
 )
+
+
+_MESSAGES = "SELECT count(*) FROM message"
+_TICKETS = "SELECT count(*) FROM ticket"
 
 
 @dataclass(slots=True)
@@ -70,25 +75,26 @@ class Site:
             live = live_tickets(self.tickets, mails)
             return [
                 letter(
-                    f"{batch}.{n}", customer(owner(live[n % len(live)], self.tickets)),
+                    f"{batch}.{n}",
+                    customer(owner(live[n % len(live)], self.tickets)),
                     answers=live[n % len(live)],
                 )
                 for n in range(mails)
             ]
         if kind == "new":
-            return [letter(f"{batch}.{n}", customer(next(self.serial) % 2_000 + 1))
-                    for n in range(mails)]
+            return [
+                letter(f"{batch}.{n}", customer(next(self.serial) % 2_000 + 1))
+                for n in range(mails)
+            ]
         return [letter(f"{batch}.{n}", f"nuovo.{batch}.{n}@altrove.example") for n in range(mails)]
 
     def sample(self, kind: str, mails: int) -> Sample:
         """Send mails and wait until each has its end and nothing is left to do."""
         path = self.folder / "letters.json"
         sender.write(path, self.letters(kind, mails))
-        counted = "SELECT count(*) FROM " + ("message" if kind == "reply" else "ticket")
+        counted = _MESSAGES if kind == "reply" else _TICKETS
         had, before = self.ask(counted), self.cpu()
-        seconds: float = run_json(
-            "bench.tickets", str(self.mail.port), str(path), str(self.folder)
-        )
+        seconds: float = run_json("bench.tickets", str(self.mail.port), str(path), str(self.folder))
         sample = Sample(mails, seconds, self.cpu() - before)
         assert self.ask(counted) == had + mails, "not each mail became a Message"
         return sample
@@ -129,8 +135,9 @@ def _site(stack: ExitStack, tickets: int) -> Site:
 
 
 def _fill(table: Table, samples: Mapping[tuple[str, str, int], list[Sample]]) -> None:
-    theirs = [[one.rate for one in taken] for (name, *_), taken in samples.items()
-              if name != "sportello"]
+    theirs = [
+        [one.rate for one in taken] for (name, *_), taken in samples.items() if name != "sportello"
+    ]
     slowest = min(theirs, key=sum, default=None)
     for (name, kind, tickets), taken in samples.items():
         rates, costs = [one.rate for one in taken], [one.cost for one in taken]
@@ -151,10 +158,6 @@ def _fill(table: Table, samples: Mapping[tuple[str, str, int], list[Sample]]) ->
 
 def main() -> None:
     """Send letters, wait until all is processed, print the seconds: `PORT LETTERS FOLDER`."""
-    import json
-    import sys
-    import time
-
     port, path, folder = sys.argv[1:]
     letters = sender.read(Path(path))
     store = sqlite3.connect(f"file:{folder}/sportello.sqlite?mode=ro", uri=True)

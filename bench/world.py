@@ -1,4 +1,4 @@
-"""Stores to measure on: migrated, with Operators, customers and so many Tickets; kept and copied."""
+"""Stores to measure on: with Operators, customers and so many Tickets; made once, then copied."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def open_world(folder: Path) -> Store:
 def _kept(tickets: int) -> Path:
     """Return the folder whose copy a measurement works on; makes it where there is none."""
     tables = sorted(Base.metadata.tables.items())
-    schema = repr([(name, *map(repr, table.c), *map(repr, table.indexes)) for name, table in tables])
+    schema = repr(
+        [(name, *map(repr, table.c), *map(repr, table.indexes)) for name, table in tables]
+    )
     edition = hashlib.sha256(schema.encode()).hexdigest()[:8]
     folder = FOLDER / "worlds" / f"{EDITION}-{edition}-{tickets}"
     if not folder.is_dir():
