@@ -22,7 +22,7 @@ from core.model import (
 from portal import labels, presenters, queries, reading
 from portal.language import gettext, ngettext
 from portal.presenters import Around, Eyes
-from portal.queries import COUNT_CAP, Slice
+from portal.queries import Slice
 from portal.queue_view import VIEWS, View
 from portal.reading import Part, Reader
 from portal.visit import Site
@@ -45,18 +45,22 @@ def changed_rows(
     return dict.fromkeys(gone) | {row["id"]: row for row in shown}
 
 
-def queue_words(view: View, number: int) -> dict[str, Any]:
+def how_many(number: int, *, more: bool) -> str:
+    """Say how long a list is, or that it is longer than was counted."""
+    if more:
+        return gettext("più di {n} richieste").format(n=number)
+    return ngettext("{n} richiesta", "{n} richieste", number).format(n=number)
+
+
+def queue_words(view: View, total: str) -> dict[str, Any]:
     """Return what stands above and in place of the rows."""
-    text = ngettext("{n} richiesta", "{n} richieste", number).format(n=number)
-    if number > COUNT_CAP:
-        text = gettext("più di {n} richieste").format(n=COUNT_CAP)
     searched = view.search and {
         "empty_title": gettext("Non è stata trovata nessuna richiesta."),
         "empty_text": gettext("Prova con altre parole, oppure con un altro filtro."),
     }
     return {
         "title": gettext(labels.VIEWS[view.name]),
-        "total_text": text,
+        "total_text": total,
         "view": view.query(),
         "url": replace(view, search="").url(),
         "empty_title": None,
@@ -108,7 +112,10 @@ def around(
     return Around(
         requester=session.get_one(Requester, conversation.requester_id),
         organisation=_organisation(session, conversation),
-        others=reading.others(session, operator, ticket, conversation),
+        others=[
+            presenters.other(row, subject, site.profile(session, row.desk_id))
+            for row, subject in reading.others(session, operator, ticket, conversation)
+        ],
         history=[
             {
                 "at": entry.at,

@@ -45,6 +45,12 @@ def desk_page(desk: DeskProfile, now: datetime) -> dict[str, Any]:
     }
 
 
+def desk_card(desk: DeskProfile, now: datetime) -> dict[str, Any]:
+    """Return a desk as the list of all desks shows it: in one short line what it is for."""
+    page = desk_page(desk, now)
+    return page | {"summary": page["tagline"] or page["summary"]}
+
+
 def _landing(desk: DeskProfile) -> tuple[str, list[str], list[dict[str, Any]]]:
     guide = desk.landing
     sections = [] if guide is None else list(_sections(guide))

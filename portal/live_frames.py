@@ -215,7 +215,7 @@ class Listener:
             {
                 **context,
                 "tickets": console.queue_list(self.site, session, operator, view, found),
-                "queue": console.queue_words(view, len(found.rows)),
+                "queue": console.queue_words(view, ""),
             },
         )
         return {"type": "queue", "html": html}

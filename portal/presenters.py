@@ -167,7 +167,7 @@ class Around:
 
     requester: Requester
     organisation: str | None
-    others: Sequence[tuple[Ticket, str]]
+    others: Sequence[dict[str, Any]]
     history: Sequence[dict[str, Any]]
     may_answer: bool
 
@@ -200,18 +200,20 @@ def ticket(
             "organisation": around.organisation,
         },
         "extra": [{"label": gettext("Soluzione"), "value": row.solution}] if row.solution else [],
-        "others": [
-            {
-                "number": desk.format_number(other.number),
-                "url": f"/console/ticket/{other.id}",
-                "subject": subject,
-                "status": other.status.value,
-                "status_label": desk.status_label(other.status.value),
-            }
-            for other, subject in around.others
-        ],
+        "others": list(around.others),
         "timeline": list(around.history),
         "actions": actions(row, desk) if around.may_answer else [],
+    }
+
+
+def other(row: Ticket, subject: str, desk: DeskProfile) -> dict[str, Any]:
+    """Return another Ticket of the same Requester, which may stand at another Desk."""
+    return {
+        "number": desk.format_number(row.number),
+        "url": f"/console/ticket/{row.id}",
+        "subject": subject,
+        "status": row.status.value,
+        "status_label": desk.status_label(row.status.value),
     }
 
 

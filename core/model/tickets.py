@@ -74,6 +74,7 @@ class Ticket(Base):
         Index("ix_ticket_queue", "desk_id", "status", "updated_at"),
         Index("ix_ticket_assignee", "assignee_id", "status", "updated_at"),
         Index("ix_ticket_follow_up", "follow_up_of_id"),
+        Index("ix_ticket_updated", "updated_at", "id"),
     )
 
     id: Mapped[Id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from portal.faults import status_of
 from portal.frame import console_page
 from portal.language import gettext
 from portal.pages.requests import pages
-from portal.queries import BESIDE, cursor_of
+from portal.queries import BESIDE, COUNT_CAP, Slice, cursor_of
 from portal.queue_view import View, view_of
 from portal.reading import Reader
 from portal.visit import Visit
@@ -34,12 +34,11 @@ def queue(visit: Visit) -> Response:
     cursor = cursor_of(visit.request.query_params.get("da", ""))
     found = queries.queue(session, operator, view, desks, cursor=cursor)
     figures = queries.counts(session, operator)
-    number = queries.total(session, operator, view, desks)
     context = console_page(
         visit,
         figures,
         current="/console",
-        queue=console.queue_words(view, number),
+        queue=console.queue_words(view, _number(visit, view, figures, found)),
         filters=console.filters(site, operator, view, figures, desks),
         search={"value": view.search, "hidden": _hidden(view)},
         tickets=console.queue_list(site, session, operator, view, found),
@@ -157,7 +156,7 @@ def _ticket_page(visit: Visit, ticket_id: int, *, fault: CallerError | None = No
     page = console_page(
         visit,
         queries.counts(session, operator),
-        queue=console.queue_words(view, 0) | {"url": view.url()},
+        queue=console.queue_words(view, "") | {"url": view.url()},
         tickets=console.queue_list(site, session, operator, view, found),
         **context,
     )
@@ -184,6 +183,17 @@ def _files(visit: Visit, session: Session, row: Ticket) -> list[File]:
             File(name=file.name, content_type=file.content_type, sha256=file.sha256, size=file.size)
         )
     return found
+
+
+def _number(visit: Visit, view: View, figures: Mapping[str, int], found: Slice) -> str:
+    """Say how long a list is; of a search only whether it goes on beyond the page."""
+    if view.search:
+        return console.how_many(len(found.rows), more=found.after is not None)
+    session, operator = visit.session, visit.operator
+    number = figures.get(view.name) if not view.desk else None
+    if number is None:
+        number = queries.total(session, operator, view, visit.site.desk_ids(session))
+    return console.how_many(min(number, COUNT_CAP), more=number > COUNT_CAP)
 
 
 def _hidden(view: View) -> list[list[str]]:

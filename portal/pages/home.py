@@ -5,14 +5,14 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from core.errors import NotFound
-from portal.desks import desk_page
+from portal.desks import desk_card, desk_page
 from portal.frame import portal_page
 from portal.visit import Visit
 
 
 def home(visit: Visit) -> Response:
     """Show the desks of this installation."""
-    desks = [desk_page(desk, visit.now) for desk in visit.site.desks.values()]
+    desks = [desk_card(desk, visit.now) for desk in visit.site.desks.values()]
     return visit.page("portal/home.html", portal_page(visit, current="/", desks=desks))
 
 

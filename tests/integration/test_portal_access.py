@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import pytest
 
 from core.conversations import File
-from core.model import Attachment, Message
+from core.model import (
+    Attachment,
+    Conversation,
+    Membership,
+    MembershipRole,
+    Message,
+    Operator,
+    Organisation,
+    Participant,
+    ParticipantKind,
+)
 from tests.integration.conftest import People
 from tests.world import World
 
@@ -159,8 +169,6 @@ def test_a_disabled_operator_is_out_at_the_next_event(people: People, world: Wor
         live.hello([(received.conversation_id, 0)], view="")
         live.next("message")
         with world.store.begin() as session:
-            from core.model import Operator  # noqa: PLC0415 - only here
-
             session.get_one(Operator, world.people["anna"]).disabled_at = world.now
         world.writes("giulia", received.conversation_id, "dopo")
         assert live.next("bye")
@@ -205,3 +213,54 @@ def test_the_html_of_a_mail_stands_in_a_sandbox(people: People, case: Case) -> N
     assert "default-src 'none'" in policy
     assert "sandbox" in policy
     assert "allow-scripts" not in policy
+
+
+def test_who_follows_reads_and_may_write(people: People, world: World, case: Case) -> None:
+    with world.store.begin() as session:
+        session.add(
+            Participant(
+                conversation_id=case.conversation,
+                kind=ParticipantKind.FOLLOWER,
+                requester_id=world.people["marco"],
+                address="",
+            )
+        )
+    marco, here = people("marco"), f"/richieste/{case.conversation}"
+    page = marco.get(here).text
+    assert "Guardo subito." in page
+    assert SECRET not in page
+    assert "La casella PEC non riceve" in marco.get("/richieste").text
+    assert marco.write(here, "lo vedo anch'io").status_code == 201
+
+
+@pytest.mark.parametrize(("desk", "sees"), [("rtpec", True), ("condafne", False)])
+def test_an_organisations_administrator_sees_its_tickets_where_the_desk_says_so(
+    people: People, world: World, desk: str, *, sees: bool
+) -> None:
+    received = world.mail("giulia", desk, subject="Del Comune di Prato")
+    with world.store.begin() as session:
+        prato = session.query(Organisation).filter_by(name="Comune di Prato").one().id
+        session.get_one(Conversation, received.conversation_id).organisation_id = prato
+        session.add(
+            Membership(
+                requester_id=world.people["marco"],
+                organisation_id=prato,
+                role=MembershipRole.ORGANISATION_ADMIN,
+            )
+        )
+    marco = people("marco")
+    assert ("Del Comune di Prato" in marco.get("/richieste").text) is sees
+    assert (marco.get(f"/richieste/{received.conversation_id}").status_code == 200) is sees
+
+
+def test_who_is_only_in_copy_sees_nothing(people: People, world: World, case: Case) -> None:
+    with world.store.begin() as session:
+        session.add(
+            Participant(
+                conversation_id=case.conversation,
+                kind=ParticipantKind.CC,
+                requester_id=world.people["marco"],
+                address="marco.neri@comune.siena.example",
+            )
+        )
+    assert people("marco").get(f"/richieste/{case.conversation}").status_code == 404

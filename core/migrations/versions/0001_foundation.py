@@ -346,6 +346,7 @@ def _tables() -> None:
     )
     op.create_index("ix_ticket_follow_up", "ticket", ["follow_up_of_id"], unique=False)
     op.create_index("ix_ticket_queue", "ticket", ["desk_id", "status", "updated_at"], unique=False)
+    op.create_index("ix_ticket_updated", "ticket", ["updated_at", "id"], unique=False)
     op.create_table(
         "timeline_entry",
         sa.Column("id", BIG, autoincrement=True, nullable=False),
