@@ -31,7 +31,8 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
 def catcher(visit: Visit) -> Response:
     """List the newest caught mails."""
     _only_here(visit)
-    paths = sorted(_folder(visit).glob("*.eml"), reverse=True)
+    # A mail that is still being written has a name with a dot before it.
+    paths = sorted(_folder(visit).glob("[!.]*.eml"), reverse=True)
     total = ngettext("{n} mail", "{n} mail", len(paths)).format(n=len(paths))
     context = _page(visit, mails=[_line(path) for path in paths[:NEWEST]], total_text=total)
     return visit.page("demo/catcher.html", context)
@@ -42,20 +43,13 @@ def caught(visit: Visit) -> Response:
     path = _path(visit)
     raw = path.read_bytes()
     message = _parsed(raw)
+    text, here = _text(message), f"/demo/posta/{path.stem}"
     shown = _line(path) | source(raw)
-    text = _text(message)
     shown |= {
         "text": text[:SHOWN],
         "cut": len(text) > SHOWN,
-        "attachments": [
-            {
-                "name": decoded(part.get_filename() or gettext("senza nome")),
-                "url": f"/demo/posta/{path.stem}/file/{number}",
-                "size": len(_bytes(part)),
-            }
-            for number, part in enumerate(_files(message))
-        ],
-        "download_url": f"/demo/posta/{path.stem}/originale",
+        "attachments": [_shown_file(n, part, here) for n, part in enumerate(_files(message))],
+        "download_url": f"{here}/originale",
     }
     return visit.page("demo/caught.html", _page(visit, mail=shown, list_url="/demo/posta"))
 
@@ -75,6 +69,14 @@ def file(visit: Visit) -> Response:
         raise NotFound
     part = parts[number]
     return file_response(decoded(part.get_filename() or ""), part.get_content_type(), _bytes(part))
+
+
+def _shown_file(number: int, part: Message, here: str) -> dict[str, Any]:
+    return {
+        "name": decoded(part.get_filename() or gettext("senza nome")),
+        "url": f"{here}/file/{number}",
+        "size": len(_bytes(part)),
+    }
 
 
 def _page(visit: Visit, **content: Any) -> dict[str, Any]:
@@ -112,13 +114,14 @@ def _path(visit: Visit) -> Path:
 
 def _line(path: Path) -> dict[str, Any]:
     message = _parsed(path.read_bytes())
-    to = str(message.get("X-Envelope-To") or message.get("To") or "")
+    # Whom the envelope named; a mail that came another way has only its own word for it.
+    to = message.get_all("Delivered-To") or str(message.get("To") or "").split(",")
     status = path.stat()
     return {
         "url": f"/demo/posta/{path.stem}",
         "at": datetime.fromtimestamp(status.st_mtime, UTC),
         "sender": decoded(str(message.get("From") or "")),
-        "recipients": [decoded(one.strip()) for one in to.split(",") if one.strip()],
+        "recipients": [decoded(str(one)) for one in to if str(one).strip()],
         "subject": decoded(str(message.get("Subject") or "")),
         "size": status.st_size,
         "attachments": len(_files(message)),

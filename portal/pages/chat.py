@@ -47,20 +47,10 @@ def write(visit: Visit) -> Response:
         if visit.wants_json:
             raise
         return _page(visit, desk, _current(visit, visit.session, desk), fault=fault)
-    here = f"/{desk.code}/chat"
     visit.cookies.put(_cookie(desk), secret, seconds=KEPT)
     if not visit.wants_json:
-        return visit.go(here)
-    return messages.frame_of(
-        visit,
-        Reader(None, visitor_key(secret)),
-        conversation_id,
-        client_id,
-        messages_url=f"{here}/messaggi",
-        # The page's socket was opened before the browser had the cookie.
-        token=secret,
-        location=here,
-    )
+        return visit.go(f"/{desk.code}/chat")
+    return _sent(visit, desk, conversation_id, secret, client_id)
 
 
 def following(visit: Visit) -> Response:
@@ -85,6 +75,15 @@ def _take_in(visit: Visit, desk: DeskProfile) -> tuple[int, str, str]:
             chats.write(session, known, person, words, now=visit.now)
             return known.id, _secret(visit, desk), words.external_id
         return _begin(visit, session, session.get_one(Desk, desk_id), words)
+
+
+def _sent(
+    visit: Visit, desk: DeskProfile, conversation_id: int, secret: str, client_id: str
+) -> Response:
+    here, reader = f"/{desk.code}/chat", Reader(None, visitor_key(secret))
+    # The page's socket was opened before the browser had the cookie: hence the token.
+    more = {"messages_url": f"{here}/messaggi", "token": secret, "location": here}
+    return messages.frame_of(visit, reader, conversation_id, client_id, **more)
 
 
 def _begin(visit: Visit, session: Session, desk: Desk, words: Words) -> tuple[int, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -29,8 +30,7 @@ Verb = Callable[[Session, Ticket, Operator, str, datetime], None]
 def queue(visit: Visit) -> Response:
     """Show a page of the queue."""
     session, operator, site = visit.session, visit.operator, visit.site
-    view = view_of(visit.request.query_params)
-    desks = site.desk_ids(session)
+    view, desks = view_of(visit.request.query_params), site.desk_ids(session)
     cursor = cursor_of(visit.request.query_params.get("da", ""))
     found = queries.queue(session, operator, view, desks, cursor=cursor)
     figures = queries.counts(session, operator)
@@ -42,7 +42,7 @@ def queue(visit: Visit) -> Response:
         filters=console.filters(site, operator, view, figures, desks),
         search={"value": view.search, "hidden": _hidden(view)},
         tickets=console.queue_list(site, session, operator, view, found),
-        pages=pages(found, lambda cursor: _with_cursor(view, cursor)),
+        pages=pages(found, partial(_with_cursor, view)),
     )
     return visit.page("console/queue.html", context)
 
@@ -60,28 +60,15 @@ def following(visit: Visit) -> Response:
 
 def say(visit: Visit) -> Response:
     """Answer the Requester, or write an internal note."""
-    ticket_id, form = visit.number("ticket"), visit.form
-    verb = tickets.note if form.text("visibility") == "internal" else tickets.answer
+    ticket_id = visit.number("ticket")
     try:
-        with visit.store.begin() as session:
-            operator = visit.acting(session)
-            row, conversation = console.ticket_of(session, operator, ticket_id)
-            files = _files(visit, session, row)
-            verb(
-                session,
-                row,
-                operator,
-                text=messages.text_of(visit),
-                files=files,
-                external_id=messages.client_id(visit),
-                now=visit.now,
-            )
+        conversation_id = _append(visit, ticket_id)
     except CallerError as fault:
         return _refused(visit, ticket_id, fault)
     if not visit.wants_json:
         return visit.go(_back(visit, ticket_id))
     reader = Reader(visit.operator)
-    return messages.frame_of(visit, reader, conversation.id, messages.client_id(visit))
+    return messages.frame_of(visit, reader, conversation_id, messages.client_id(visit))
 
 
 def take(visit: Visit) -> Response:
@@ -121,6 +108,23 @@ def resend(visit: Visit) -> Response:
         deliveries.send_again(session, delivery, operator, now=visit.now)
     visit.say(gettext("La mail è di nuovo in coda."))
     return visit.go(_back(visit, ticket_id))
+
+
+def _append(visit: Visit, ticket_id: int) -> int:
+    verb = tickets.note if visit.form.text("visibility") == "internal" else tickets.answer
+    with visit.store.begin() as session:
+        operator = visit.acting(session)
+        row, conversation = console.ticket_of(session, operator, ticket_id)
+        verb(
+            session,
+            row,
+            operator,
+            text=messages.text_of(visit),
+            files=_files(visit, session, row),
+            external_id=messages.client_id(visit),
+            now=visit.now,
+        )
+        return conversation.id
 
 
 def _do(visit: Visit, verb: Verb) -> Response:

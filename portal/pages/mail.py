@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,12 +23,9 @@ Decision = Callable[[Session, RawMail, Operator, datetime], None]
 def mails(visit: Visit) -> Response:
     """Show a page of the ledger; what waits for a decision comes first."""
     session, operator = visit.session, visit.operator
-    chosen = visit.request.query_params.get("esito", ledger.FIRST_FILTER)
-    chosen = chosen if chosen in ledger.FILTERS else ledger.FIRST_FILTER
+    chosen = _chosen(visit)
     rows = ledger.lines(session, operator, chosen, before=_before(visit))
-    found = [ledger.shown(row, _desk(visit, row.RawMail.desk_id)) for row in rows[: ledger.PAGE]]
-    if chosen == ledger.FIRST_FILTER:
-        found += _undelivered(visit)
+    found = _shown(visit, chosen, rows)
     last = rows[ledger.PAGE - 1].RawMail.id if len(rows) > ledger.PAGE else None
     context = console_page(
         visit,
@@ -107,8 +104,17 @@ def _decide(visit: Visit, decision: Decision, said: str) -> Response:
     return visit.go("/console/posta")
 
 
-def _undelivered(visit: Visit) -> list[dict[str, Any]]:
-    return [
+def _chosen(visit: Visit) -> str:
+    chosen = visit.request.query_params.get("esito", ledger.FIRST_FILTER)
+    return chosen if chosen in ledger.FILTERS else ledger.FIRST_FILTER
+
+
+def _shown(visit: Visit, chosen: str, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    found = [ledger.shown(row, _desk(visit, row.RawMail.desk_id)) for row in rows[: ledger.PAGE]]
+    if chosen != ledger.FIRST_FILTER or _before(visit):
+        return found
+    # Outgoing mail that was given up waits for a decision too.
+    return found + [
         ledger.shown_undelivered(row, _desk(visit, row.Delivery.desk_id))
         for row in ledger.undelivered(visit.session, visit.operator)
     ]

@@ -35,21 +35,19 @@ FILTERS: Mapping[str, tuple[str, frozenset[Status] | None]] = {
 
 def requests(visit: Visit) -> Response:
     """List what the Requester may see, newest activity first."""
-    person, parameters = visit.requester, visit.request.query_params
+    parameters = visit.request.query_params
     chosen = parameters.get("stato", "")
     chosen = chosen if chosen in FILTERS else ""
     search = " ".join(parameters.get("q", "").split())[:100]
-    open_desks = visit.site.open_desks(visit.session)
     found = queries.own(
         visit.session,
-        person,
-        open_desks=open_desks,
+        visit.requester,
+        open_desks=visit.site.open_desks(visit.session),
         statuses=FILTERS[chosen][1],
         search=search,
         cursor=cursor_of(parameters.get("da", "")),
     )
-    figures = queries.own_counts(visit.session, person, open_desks)
-    context = _list(visit, found, figures, chosen=chosen, search=search)
+    context = _list(visit, found, chosen=chosen, search=search)
     return visit.page("portal/requests.html", context)
 
 
@@ -100,10 +98,9 @@ def mark_read(visit: Visit, person: Requester, conversation_id: int, seq: int) -
         conversations.mark_seen(session, conversation_id, person, seq=seq, now=visit.now)
 
 
-def _list(
-    visit: Visit, found: Slice, figures: Mapping[Status, int], *, chosen: str, search: str
-) -> dict[str, Any]:
+def _list(visit: Visit, found: Slice, *, chosen: str, search: str) -> dict[str, Any]:
     session, person = visit.session, visit.requester
+    figures = queries.own_counts(session, person, visit.site.open_desks(session))
     unread = queries.unread_counts(session, person, [row.conversation_id for row in found.rows])
     total = sum(n for s, n in figures.items() if _shown(FILTERS[chosen][1], s))
     plain = {"stato": chosen, "q": search}
