@@ -50,10 +50,9 @@ class Runner:
         """Claim what is due and run it; return how many jobs that was."""
         with self._store.read() as session:
             # Looking costs no write lock; an idle worker must not stand in a writer's way.
-            due_at = outbox.next_due(session)
-        if due_at is None or due_at > clock.now():
-            return 0
-        return self._claim_and_run(fresh=True) + self._claim_and_run(fresh=False)
+            fresh, tried = outbox.waiting(session, now=clock.now())
+        done = self._claim_and_run(fresh=True) if fresh else 0
+        return done + (self._claim_and_run(fresh=False) if tried else 0)
 
     def run_entry(self, entry_id: int) -> bool:
         """Run one entry; False where it is not due or somebody else has it."""

@@ -113,13 +113,15 @@ def notify(
     # Once for all of them: a notice answers what was said, not the notice to a colleague.
     thread = correlation.thread(session, case.conversation_id) if rules else None
     for rule in rules:
+        context = _context(session, case, {"headline": rule.subject, **(extra or {})})
+        texts: dict[str, Rendered] = {}
         for recipient, language in _audience(session, rule.audience, case):
             reason = _reason_not_to_send(session, case, rule.audience, recipient, now=now)
-            context = _context(session, case, {"headline": rule.subject, **(extra or {})})
-            text = ports(session).render(rule.template, context, language=language)
+            if language not in texts:
+                texts[language] = ports(session).render(rule.template, context, language=language)
             outgoing = Outgoing(
                 recipient=recipient,
-                text=text,
+                text=texts[language],
                 event=event,
                 automatic=True,
                 to_staff=rule.audience != "requester",

@@ -49,9 +49,17 @@ _INSERT = insert(_TABLE).returning(_TABLE.c.id)
 _WAITS = _TABLE.c.state == literal_column(f"'{EntryState.WAITING}'")
 _NEVER_TRIED = _TABLE.c.attempts == literal_column("0")
 _TRIED = _TABLE.c.attempts > literal_column("0")
-_NEXT_DUE = union_all(
-    select(func.min(_TABLE.c.due_at)).where(_WAITS, _NEVER_TRIED),
-    select(func.min(_TABLE.c.due_at)).where(_WAITS, _TRIED),
+_NEXT_DUE = select(
+    select(func.min(_TABLE.c.due_at)).where(_WAITS, _NEVER_TRIED).scalar_subquery(),
+    select(func.min(_TABLE.c.due_at)).where(_WAITS, _TRIED).scalar_subquery(),
+)
+_FINISH = (
+    update(_TABLE)
+    .where(
+        _TABLE.c.id.in_(bindparam("ids", expanding=True)),
+        _TABLE.c.claim.in_(bindparam("claims", expanding=True)),
+    )
+    .values(state=EntryState.DONE, claim=None, last_error=None)
 )
 _LATE = union_all(
     *(
@@ -159,7 +167,10 @@ def renew(session: Session, jobs: Sequence[Job], *, now: datetime) -> None:
 
 def finish(session: Session, jobs: Sequence[Job]) -> int:
     """Record jobs as done and return how many were still held by their claim."""
-    return _mine(session, jobs, state=EntryState.DONE, claim=None, last_error=None)
+    if not jobs:
+        return 0
+    held = {"ids": [job.id for job in jobs], "claims": list({job.claim for job in jobs})}
+    return session.connection().execute(_FINISH, held).rowcount
 
 
 def release(session: Session, jobs: Sequence[Job], *, now: datetime) -> None:
@@ -215,8 +226,18 @@ def put_back(session: Session, entry: OutboxEntry, *, now: datetime) -> None:
 
 def next_due(session: Session) -> datetime | None:
     """Return when the next waiting entry may be claimed."""
-    due = session.connection().scalars(_NEXT_DUE)
-    return min((one for one in due if one is not None), default=None)
+    return min((one for one in _due(session) if one is not None), default=None)
+
+
+def waiting(session: Session, *, now: datetime) -> tuple[bool, bool]:
+    """Return whether there is anything to claim that was never tried, and that was."""
+    fresh, tried = (one is not None and one <= now for one in _due(session))
+    return fresh, tried
+
+
+def _due(session: Session) -> tuple[datetime | None, datetime | None]:
+    fresh, tried = session.connection().execute(_NEXT_DUE).one()
+    return fresh, tried
 
 
 def overdue(session: Session, *, before: datetime, limit: int) -> list[int]:

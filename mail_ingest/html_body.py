@@ -9,6 +9,11 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import nh3
 
 #: Longest HTML that is sanitised or laid out; above it the text is cut out roughly.
 MAX_HTML = 1 << 20
@@ -169,10 +174,15 @@ def sanitise(markup: str) -> str | None:
     """Markup that can be shown in a sandboxed frame; None when it is too much to be made safe."""
     if not can_sanitise(markup):
         return None
+    return _cleaner().clean(markup)
+
+
+@cache
+def _cleaner() -> nh3.Cleaner:
+    """Return the sanitiser; its rules take as long to read as a mail."""
     import nh3  # noqa: PLC0415 - loaded with the first mail that has HTML
 
-    return nh3.clean(
-        markup,
+    return nh3.Cleaner(
         tags=_TAGS,
         clean_content_tags=_DROPPED,
         attributes=_ATTRIBUTES,

@@ -94,7 +94,8 @@ def _begins_header_block(lines: list[str], index: int) -> bool:
 def _attribution_end(lines: list[str], index: int) -> int:
     """The line after an attribution (`Il giorno … ha scritto:`) that begins at `index`, else 0."""
     if not _OPENING.match(lines[index]):
-        named = _CLOSING.search(lines[index])  # `Mario Rossi <…> ha scritto:` before a quote
+        # `Mario Rossi <…> ha scritto:` before a quote; few lines have a colon, and asking is cheap.
+        named = ":" in lines[index] and _CLOSING.search(lines[index])
         return index + 1 if named and _is_quoted_below(lines, index + 1) else 0
     joined = ""
     for end in range(index, min(index + MAX_WRAP, len(lines))):
