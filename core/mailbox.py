@@ -210,9 +210,12 @@ def _insert_line(session: Session, sha256: str, one: Arrival) -> int | None:
         },
     ).scalar_one_or_none()
     if raw_id is None:
-        connection.execute(
+        counted = connection.execute(
             update(_RAW)
             .where(_RAW.c.fingerprint == one.fingerprint, _RAW.c.recipient == recipient)
             .values(repeats=_RAW.c.repeats + 1)
         )
+        if counted.rowcount != 1:
+            # Passed over, but not as a resend: a mail must not be answered 250 for that.
+            raise Transient("the ledger did not take the mail")
     return raw_id
