@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -47,13 +47,14 @@ class Caught:
 
 
 class Sink:
-    """Keeps every mail it gets; `answer` may be set to refuse or delay."""
+    """Keeps every mail it gets."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, ca_file: Path | None = None) -> None:
         """Take mail from anybody, or with `tls` only after STARTTLS and login."""
         self._ca_file = ca_file
+        #: Seconds that each mail takes.
+        self.delay = 0.0
         self.mails: list[Caught] = []
-        self.answer: Callable[[Envelope], str] = lambda _: "250 2.0.0 OK"
         self._lock = threading.Lock()
         self._options: dict[str, Any] = {"hostname": "mx.far.example", "enable_SMTPUTF8": True}
         if tls is not None:
@@ -113,11 +114,10 @@ class Sink:
             signed_in=bool(session.authenticated),
             encrypted=session.ssl is not None,
         )
-        answer = self.answer(envelope)
-        if answer.startswith("250"):
-            with self._lock:
-                self.mails.append(caught)
-        return answer
+        await asyncio.sleep(self.delay)
+        with self._lock:
+            self.mails.append(caught)
+        return "250 2.0.0 OK"
 
     def _run(self) -> None:
         asyncio.run(self._serve())

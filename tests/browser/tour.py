@@ -37,6 +37,11 @@ _TICKET = (
     "SELECT t.id FROM ticket t JOIN conversation c ON c.id = t.conversation_id"
     " WHERE t.status IN ('open', 'taken') "
 )
+_OF_REQUESTER = (
+    "SELECT c.id FROM conversation c JOIN ticket t ON t.conversation_id = c.id"
+    " JOIN identity i ON i.requester_id = c.requester_id"
+    " WHERE i.address = '{address}' AND t.status"
+)
 
 
 def _nothing(_: Page) -> None:
@@ -173,7 +178,7 @@ class Tour:
             page.goto(f"{self.product.portal}/rtpec/chat")
             for text in (
                 "Buongiorno, non riesco ad aprire la webmail.",
-                "Compare la scritta «credenziali non valide», ma dal telefono entro senza problemi.",
+                "Compare la scritta «credenziali non valide», ma dal telefono entro.",
             ):
                 page.get_by_label("Messaggio", exact=True).fill(text)
                 page.get_by_label("Messaggio", exact=True).press("Enter")
@@ -182,11 +187,7 @@ class Tour:
 
     def _ids(self) -> dict[str, Any]:
         """Find Tickets worth looking at: a long one, an ended one, one with HTML."""
-        mine = (
-            "SELECT c.id FROM conversation c JOIN ticket t ON t.conversation_id = c.id"
-            " JOIN identity i ON i.requester_id = c.requester_id"
-            f" WHERE i.address = '{REQUESTER}' AND t.status"  # noqa: S608 - a constant
-        )
+        mine = _OF_REQUESTER.format(address=REQUESTER)
         return {
             "conversation": self._one(f"{mine} IN ('open', 'taken') ORDER BY c.last_seq DESC"),
             "closed": self._one(f"{mine} IN ('closed', 'solved') ORDER BY c.last_seq DESC"),
