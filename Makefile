@@ -92,7 +92,7 @@ check-packages: $(VENV)/dev.stamp
 
 .PHONY: check-pages
 check-pages: $(VENV)/dev.stamp
-	@echo "djlint"; $(BIN)/djlint portal/templates --quiet --check; $(BIN)/djlint portal/templates --quiet --lint
+	@echo "djlint"; $(call QUIETLY,$(BIN)/djlint portal/templates --quiet --lint)
 
 .PHONY: check-secrets
 check-secrets: $(VENV)/dev.stamp
