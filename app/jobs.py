@@ -23,6 +23,7 @@ class Failed(Protocol):
         session: Session,
         payload: dict[str, Any],
         fault: BaseException,
+        /,
         *,
         given_up: bool,
         now: datetime,

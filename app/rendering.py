@@ -1,4 +1,4 @@
-"""Renders notices: a template of config/notices in the reader's language becomes subject and text."""
+"""Renders notices: a template of config/notices in the reader's language becomes a mail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
 
 
 class Notices:
-    """The Render port on Jinja templates: first line the subject, then an empty line, then the text."""
+    """The Render port on Jinja templates: first line the subject, an empty line, then the text."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         """Read templates from `folder`/`language`/`id`.txt; autoescape is off, it is plain text."""

@@ -155,7 +155,7 @@ def serve(
         name: partial(processes.run, here, roles_, sockets) for name, roles_ in roles.items()
     }
     # Imported once here, before the fork, instead of in the child.
-    import portal.site  # noqa: F401, PLC0415
+    import portal.site  # noqa: F401
 
     supervisor = Supervisor({**work, **(beside or {})})
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -63,10 +63,11 @@ def install_desks(store: Store) -> Mapping[str, int]:
         return known
     with store.begin() as session:
         # Portal, mail and worker may all start on an empty store at once: one of them makes it.
-        insert = insert_or_pass(store.engine.dialect.name, table(Desk))
+        desks = table(Desk)
+        insert = insert_or_pass(store.engine.dialect.name, desks, desks.c.id)
         for code in new:
             row = {"code": code, "next_number": store.ports.desks[code].number.start}
-            desk_id = session.execute(insert.returning(Desk.id), row).scalar_one_or_none()
+            desk_id = session.connection().execute(insert, row).scalar_one_or_none()
             if desk_id is not None:
                 operators.staff_new_desk(session, desk_id, now=clock.now())
     return _desk_ids(store)

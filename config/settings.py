@@ -1,4 +1,4 @@
-"""The one Settings object: the environment and the data folder's settings.toml, read once, frozen."""
+"""The one Settings object: the environment and the folder's settings.toml, read once, frozen."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from core.errors import SetupError
 #: What a line of settings.toml may hold.
 Saved: TypeAlias = str | int | bool | Sequence[str]
 
+#: Octets of a reply key.
+MIN_KEY = 16
 #: The five example desks, which an installation starts with.
 EXAMPLE_DESKS = Path(__file__).parent / "desks"
 
@@ -71,11 +73,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes all by name
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over what `load` hands in from the file."""
         return env_settings, init_settings
@@ -150,7 +152,7 @@ def reply_keys(folder: Path) -> tuple[bytes, ...]:
         keys = tuple(bytes.fromhex(line) for line in path.read_text("ascii").split())
     except ValueError:
         keys = ()
-    if not keys or any(len(key) < 16 for key in keys):
+    if not keys or any(len(key) < MIN_KEY for key in keys):
         raise SetupError(f"{path}: needs one key of at least 32 hex digits a line.")
     return keys
 

@@ -100,6 +100,6 @@ def _empty(store: Store) -> None:
     with store.begin() as session:
         session.execute(text("SET LOCAL session_replication_role = replica"))
         for table in Base.metadata.sorted_tables:
-            session.execute(text(f'DELETE FROM "{table.name}"'))
+            session.execute(table.delete())
         for sequence in session.scalars(text("SELECT sequencename FROM pg_sequences")).all():
             session.execute(text(f'ALTER SEQUENCE "{sequence}" RESTART'))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
+
+from sqlalchemy.orm import Session
 
 from app.rendering import Notices
 from app.wiring import install_desks
@@ -158,6 +161,18 @@ class World:
         with self.store.read() as session:
             rows = session.query(Message).filter_by(conversation_id=conversation_id)
             return [row.body_text for row in rows.order_by(Message.seq)]
+
+
+class _UndoneError(Exception):
+    """Ends a transaction without a commit."""
+
+
+@contextmanager
+def undone(store: Store) -> Iterator[Session]:
+    """Give a transaction that is rolled back in the end."""
+    with suppress(_UndoneError), store.begin() as session:
+        yield session
+        raise _UndoneError
 
 
 def fill(store: Store) -> World:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.runner import Runner
-from core import contents, notifications
+from core import contents, notifications, outbox
 from core.conversations import File
 from core.model import Delivery, DeliveryState, EntryState, Fact
 from mail_ingest.deliver import Courier
@@ -40,9 +40,7 @@ class Post:
         self.far_end = FarEnd()
         self.courier = Courier(MailOut(host="127.0.0.1"), loop_stamp="0123456789abcdef")
         self.courier._mailer = self.far_end  # type: ignore[assignment] # noqa: SLF001 - the far end
-        self.runner = Runner(
-            mailroom.store, handlers(notifications.DELIVER, courier=self.courier)
-        )
+        self.runner = Runner(mailroom.store, handlers(notifications.DELIVER, courier=self.courier))
         mailroom.arrive(mailroom.mail())
         [self.ticket] = mailroom.tickets()
 
@@ -168,14 +166,10 @@ def test_what_was_sent_is_not_sent_again(post: Post) -> None:
 
 
 def test_what_was_given_up_can_go_out_after_all(post: Post) -> None:
-    from core import outbox
-
     post.run(Refused(550, "no such user", permanent=True))
     [entry] = post.mailroom.outbox(notifications.DELIVER)
     with post.mailroom.store.begin() as session:
-        outbox.put_back(
-            session, session.merge(entry), now=post.mailroom.world.now
-        )
+        outbox.put_back(session, session.merge(entry), now=post.mailroom.world.now)
     assert post.run(Sent("250 ok")).state is DeliveryState.SENT
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from core import mailbox, replay
+from core import mailbox, operators, replay
+from core.errors import NotAllowed, NotPossible
 from core.model import (
     Attachment,
     Channel,
@@ -16,11 +17,11 @@ from core.model import (
     EntryState,
     Fact,
     Identity,
+    Operator,
     OutboxEntry,
     RawMail,
     Status,
 )
-from core.errors import NotAllowed, NotPossible
 from mail_ingest import intake
 from tests.mailroom import (
     ANNA,
@@ -87,7 +88,7 @@ def test_the_same_mail_by_another_way_is_a_double(mailroom: Mailroom) -> None:
     mailroom.arrive(raw)
     line = mailroom.arrive(b"X-Other-Way: yes\r\n" + raw)
     assert line.disposition is Disposition.DUPLICATE
-    assert [one.disposition for one in mailroom.ledger()][0] is Disposition.ACCEPTED
+    assert mailroom.ledger()[0].disposition is Disposition.ACCEPTED
     assert len(mailroom.tickets()) == 1
 
 
@@ -243,7 +244,9 @@ def test_a_mail_beyond_the_limits_is_set_aside_at_once(mailroom: Mailroom) -> No
     assert mailroom.ledger()[-1].disposition is Disposition.IGNORED
 
 
-@pytest.mark.parametrize("raw", [b"", b"\r\n", b"\n\n", b"\0\xff\xfe", b"just words", b":\r\n:\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\r\n", b"\n\n", b"\0\xff\xfe", b"just words", b":\r\n:\r\n"]
+)
 def test_nothing_of_a_mail_is_still_a_ticket(mailroom: Mailroom, raw: bytes) -> None:
     line = mailroom.arrive(raw, envelope_from=GIULIA)
     assert line.disposition is Disposition.ACCEPTED
@@ -268,7 +271,8 @@ def test_a_mail_from_nobody_is_a_ticket_whose_answers_say_that_they_reach_nobody
     "raw",
     [
         b"From: A\0nna <a\0b@x.example>\r\nSubject: zero\0zero\r\n\r\nte\0sto",
-        b'From: "\xe0\xe8\xff" <a@x.example>\r\nSubject: \xff\xfe\xe0\r\nMessage-ID: <\xff\xe0@x>\r\n\r\n\xff',
+        (b'From: "\xe0\xe8\xff" <a@x.example>\r\nSubject: \xff\xfe\xe0\r\n'
+        b"Message-ID: <\xff\xe0@x>\r\n\r\n\xff"),
         b"From: a@x.example\r\nMessage-ID: <" + "è".encode() * 600 + b"@x>\r\n\r\nx",
         b"From: a@x.example\r\nMessage-ID: <" + b"i" * 990 + b"@x.it>\r\n\r\nx",
         b"From: a@x.example\r\nReferences: " + b"<r@x.example> " * 4_000 + b"\r\n\r\nx",
@@ -318,7 +322,9 @@ def test_people_in_copy_get_the_answers_but_no_automatic_mail(mailroom: Mailroom
 
 def test_attachments_are_kept_once_each(mailroom: Mailroom) -> None:
     big = b"\x89PNG" + b"0123456789abcdef" * 8_192
-    boundary = b"\r\n--b\r\nContent-Type: image/png; name=a.png\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    boundary = (
+        b"\r\n--b\r\nContent-Type: image/png; name=a.png\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    )
     raw = b"From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
     raw += b"\r\n--b\r\n\r\nEcco." + (boundary + big) * 2 + b"\r\n--b--\r\n"
     mailroom.arrive(raw)
@@ -450,7 +456,9 @@ def test_replay_gives_a_mail_that_was_given_up_its_own_entry_back(
         session.execute(update(RawMail).values(disposition=Disposition.GIVEN_UP))
     with mailroom.store.begin() as session:
         [line] = mailroom.ledger()
-        assert replay.mails(session, replay.Range(first=line.id, last=line.id), now=mailroom.world.now)
+        assert replay.mails(
+            session, replay.Range(first=line.id, last=line.id), now=mailroom.world.now
+        )
     mailroom.process()
     assert [entry.state for entry in mailroom.outbox(mailbox.PROCESS)] == [EntryState.DONE]
     assert mailroom.ledger()[0].disposition is Disposition.ACCEPTED
@@ -473,9 +481,7 @@ def test_work_given_up_can_be_tried_again_as_a_whole_or_singly(mailroom: Mailroo
     assert len(mailroom.tickets()) == 2
 
 
-def _operator(mailroom: Mailroom, email: str) -> object:
-    from core import operators
-
+def _operator(mailroom: Mailroom, email: str) -> Operator:
     with mailroom.store.read() as session:
         found = operators.find(session, email)
         assert found is not None

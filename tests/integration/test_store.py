@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
 
-from core import access, conversations, contents, requesters, sweeps
+from core import access, contents, conversations, requesters, sweeps
 from core.contents import INLINE_BYTES, Folder
 from core.conversations import File, Words
 from core.db import Store, sqlite_url
-from core.errors import Conflict, CallerError, NotFound, Transient
+from core.errors import CallerError, Conflict, NotFound, Transient
 from core.model import (
     Attachment,
     AuthorKind,
@@ -36,7 +38,7 @@ from core.model import (
     Visibility,
 )
 from tests import world as the_world
-from tests.world import MONDAY, World
+from tests.world import MONDAY, World, undone
 
 WORDS = Words(
     author_kind=AuthorKind.REQUESTER,
@@ -49,8 +51,6 @@ WORDS = Words(
 
 def say(store: Store, conversation_id: int, **changes: object) -> conversations.Appended | None:
     """Append a Message in a transaction of its own."""
-    from dataclasses import replace
-
     with store.begin() as session:
         words = replace(WORDS, **changes)  # type: ignore[arg-type] # any field of it
         return conversations.append(session, conversation_id, words, now=MONDAY)
@@ -90,7 +90,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     real_sync, real_replace = os.fsync, Path.replace
 
     def sync(handle: int) -> None:
-        done.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+        done.append("folder" if Path(f"/proc/self/fd/{handle}").is_dir() else "file")
         real_sync(handle)
 
     def replace(path: Path, target: Path) -> Path:
@@ -152,9 +152,8 @@ def test_eight_writers_number_without_gaps(world: World) -> None:
 
 def test_a_rollback_gives_the_number_back(world: World) -> None:
     here = world.mail().conversation_id
-    with pytest.raises(RuntimeError), world.store.begin() as session:
+    with undone(world.store) as session:
         assert conversations.append(session, here, WORDS, now=MONDAY) is not None
-        raise RuntimeError
     appended = say(world.store, here)
     assert appended is not None
     assert appended.seq == 2
@@ -198,9 +197,7 @@ def test_taking_part_twice_is_taking_part(world: World) -> None:
     with world.store.begin() as session:
         for address in ("capo@x.example", "CAPO@X.EXAMPLE"):
             conversations.add_participant(session, here, ParticipantKind.CC, address=address)
-        found = session.execute(
-            text("SELECT address FROM participant WHERE kind = 'cc'")
-        ).scalars()
+        found = session.execute(text("SELECT address FROM participant WHERE kind = 'cc'")).scalars()
         assert list(found) == ["capo@x.example"]
 
 
@@ -245,9 +242,7 @@ def test_an_address_is_somebody_s_or_no_address(world: World) -> None:
 def test_what_a_requester_sees(world: World, who: str, *, sees: bool) -> None:
     here = world.mail().conversation_id
     with world.store.begin() as session:
-        person = session.get_one(
-            Requester, world.people["giulia" if who == "owner" else "marco"]
-        )
+        person = session.get_one(Requester, world.people["giulia" if who == "owner" else "marco"])
         kinds = {"follower": ParticipantKind.FOLLOWER, "copy": ParticipantKind.CC}
         if who in kinds:
             conversations.add_participant(
@@ -290,8 +285,6 @@ def test_an_operator_sees_their_desks_while_they_are_active(world: World) -> Non
 
 
 def test_sweeps_take_away_only_what_is_over(world: World) -> None:
-    from datetime import timedelta
-
     old, new = MONDAY - timedelta(days=8), MONDAY
     with world.store.begin() as session:
         for state in EntryState:

@@ -249,9 +249,7 @@ def test_saying_nothing_is_refused(
 
 
 @pytest.mark.parametrize("waits", [Status.PENDING_REQUESTER, Status.SOLVED])
-def test_a_message_ends_the_wait_for_it(
-    mailroom: Mailroom, ticket: Ticket, waits: Status
-) -> None:
+def test_a_message_ends_the_wait_for_it(mailroom: Mailroom, ticket: Ticket, waits: Status) -> None:
     mailroom.act("take", ticket.id)
     with mailroom.store.begin() as session:
         session.get_one(Ticket, ticket.id).status = waits
@@ -503,9 +501,7 @@ def test_an_internal_message_is_refused_at_the_last_fence(
     with mailroom.store.begin() as session:
         row = session.get_one(Ticket, ticket.id)
         operator = session.scalars(select(Operator).where(Operator.email == ANNA)).one()
-        said = reactions.Said(
-            id=1, visibility=Visibility.INTERNAL, text="x", operator=operator
-        )
+        said = reactions.Said(id=1, visibility=Visibility.INTERNAL, text="x", operator=operator)
         change = tickets._change(row, Fact.OPERATOR_WROTE, "operator:1", None)  # noqa: SLF001 - no verb does this
         happening = reactions.Happening(
             change=change, case=tickets.case_of(session, row), said=said

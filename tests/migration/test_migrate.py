@@ -84,9 +84,7 @@ def test_a_store_of_a_newer_version_is_refused(empty: Store) -> None:
             refused(empty)
 
 
-def test_an_older_store_is_to_be_migrated(
-    empty: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_older_store_is_to_be_migrated(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.upgrade(empty)
     monkeypatch.setattr("alembic.script.ScriptDirectory.get_current_head", lambda _: "0002")
     with pytest.raises(SetupError, match="sportello migrate"):

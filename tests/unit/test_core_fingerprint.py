@@ -18,7 +18,7 @@ MAIL = b"From: a@x.example\r\nMessage-ID: <1@x.example>\r\nSubject: uno\r\n\r\nT
         b"Received: from a\r\n\tby b;\r\n now\r\n",
         b"received: x\r\nReturn-Path: <a@x.example>\r\nDelivered-To: d@x.example\r\n",
         b"X-Spam-Score: 5\r\nX-Virus-Spam-Level: **\r\nX-Original-To: d@x.example\r\n",
-        b"Authentication-Results: us; spf=pass\r\nARC-Seal: i=1\r\nDKIM-Signature: v=1;\r\n b=xx\r\n",
+        b"Authentication-Results: us; spf=pass\r\nARC-Seal: i=1\r\nDKIM-Signature: v=1;\r\n b=\r\n",
     ],
 )
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n"])

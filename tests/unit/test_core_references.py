@@ -51,7 +51,9 @@ def test_every_token_leads_back_whatever_its_case(number: int, recipient: str) -
         assert token.conversation_id == token_conversation(spelt) == number
 
 
-@given(st.integers(0, len(tag()) - 1), st.sampled_from(string.digits + string.ascii_lowercase + "."))
+@given(
+    st.integers(0, len(tag()) - 1), st.sampled_from(string.digits + string.ascii_lowercase + ".")
+)
 def test_no_single_changed_letter_verifies(position: int, letter: str) -> None:
     made = tag()
     changed = made[:position] + letter + made[position + 1 :]

@@ -15,6 +15,7 @@ from core.model import (
     TRANSITIONS,
     DeskMembership,
     Fact,
+    IdentityKind,
     Operator,
     OperatorRole,
     Requester,
@@ -28,7 +29,6 @@ from core.model.tickets import ENDED
 from core.outbox import CHANNEL_DOWN, LATER_RETRIES, RETRIES, Retry, retry_after
 from core.reactions import REACTIONS
 from core.requesters import normal_address
-from core.model import IdentityKind
 
 NOW = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 
@@ -54,12 +54,12 @@ def test_waits_grow_and_spread_a_little(attempts: int, wait: timedelta) -> None:
 
 
 @pytest.mark.parametrize(("attempts", "over"), [(4, False), (5, True), (6, True)])
-def test_attempts_have_a_limit(attempts: int, over: bool) -> None:
+def test_attempts_have_a_limit(attempts: int, *, over: bool) -> None:
     assert (decide(ValueError(), attempts).due_at is None) is over
 
 
 @pytest.mark.parametrize(("days", "over"), [(4.99, False), (5.01, True)])
-def test_mail_is_tried_for_five_days(days: float, over: bool) -> None:
+def test_mail_is_tried_for_five_days(days: float, *, over: bool) -> None:
     assert (decide(Transient(), 30, limit=None, days=days).due_at is None) is over
 
 
@@ -89,7 +89,7 @@ def test_only_the_table_s_transitions_are_possible(old: Status, new: Status) -> 
 
 
 def test_ended_is_what_nothing_follows() -> None:
-    assert ENDED == {Status.CLOSED, Status.MERGED, Status.CANCELLED}
+    assert {Status.CLOSED, Status.MERGED, Status.CANCELLED} == ENDED
     assert set(TRANSITIONS) == set(Status)
     assert Ticket(status=Status.MERGED).ended
     assert not Ticket(status=Status.SOLVED).ended
@@ -97,7 +97,8 @@ def test_ended_is_what_nothing_follows() -> None:
 
 def test_no_status_leads_out_of_an_ended_one_and_all_others_can_end() -> None:
     for status in set(Status) - ENDED:
-        seen, reached = set(), {status}
+        seen: set[Status] = set()
+        reached = {status}
         while reached - seen:
             seen |= reached
             reached = {after for one in reached for after in TRANSITIONS[one]}

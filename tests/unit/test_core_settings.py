@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -14,8 +15,6 @@ from core.errors import SetupError
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no setting of the machine in."""
-    import os
-
     for name in list(os.environ):
         if name.startswith("SPORTELLO_"):
             monkeypatch.delenv(name)
