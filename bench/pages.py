@@ -14,7 +14,7 @@ from bench.world import world
 
 PAGES = {
     "queue": "/console",
-    "queue, a search by number": "/console?cerca=20100",
+    "queue, a search by number": "/console?q=20100",
     "one Ticket": "/console/ticket/1995",
 }
 
