@@ -113,8 +113,8 @@ test-fast: $(VENV)/dev.stamp frontend ## The tests that need nothing but this en
 	@$(RUN) pytest -m "not ($(SLOW))" $(ARGS)
 
 .PHONY: faults
-faults: $(VENV)/dev.stamp frontend ## Only the tests that kill, cut and fill up
-	@$(RUN) pytest -m faults $(ARGS)
+faults: $(VENV)/dev.stamp frontend ## Kill, cut and fill up many times; prints what was lost or doubled
+	@$(RUN) tests.faults $(ARGS)
 
 .PHONY: browser
 browser:

@@ -6,10 +6,30 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.faults.cases import FAULTS
+from tests.faults import deaths, surroundings
 from tests.faults.means import CannotBeDone
+from tests.faults.tally import Tally
+
+Fault = Callable[[Path, int], Tally]
+
+#: Number on the reliability page -> fault and how often it is done there.
+FAULTS: Mapping[str, tuple[Fault, int]] = {
+    "1": (deaths.killed_in_data, 500),
+    "1b": (deaths.killed_while_receiving, 500),
+    "2": (deaths.killed_before_answer, 200),
+    "3": (surroundings.dropped_after_dot, 200),
+    "4": (surroundings.store_locked, 300),
+    "5": (surroundings.database_away, 300),
+    "6": (surroundings.disk_full, 100),
+    "7": (surroundings.eight_writers, 2_000),
+    "8": (surroundings.sent_again, 500),
+    "22": (deaths.sender_killed, 500),
+    "24": (surroundings.queue_purged, 500),
+    "34": (deaths.stopped_under_load, 500),
+}
 
 HEAD = "    fault                     tried accepted  lost doubled wrong     s"
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from tests.acceptance.product import Product
 from tests.faults.mta import Journal, Test
 
+#: Seconds that mail may take to be processed: a job whose worker died waits for its lease to end.
+LEASE = 90.0
+#: Dialogues that are open at once.
+AT_ONCE = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -55,6 +60,17 @@ def tally(product: Product, tests: Iterable[Test], journal: Journal, note: str =
         ),
         note="; ".join(filter(None, [note, _answers(journal)])),
     )
+
+
+def numbers(found: Tally) -> tuple[int, int, int, int]:
+    """Return tried, accepted, lost and duplicated."""
+    return found.tried, found.accepted, found.lost, found.duplicated
+
+
+def repeats(product: Product) -> str:
+    """Say how many mails the ledger knew when they came again."""
+    known = product.rows("SELECT coalesce(sum(repeats), 0) FROM raw_mail")[0][0]
+    return f"{known} known again at the door"
 
 
 def _answers(journal: Journal) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.services import Scaled, scaled
-from tests.faults import cases
+from tests.faults import deaths, surroundings
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -29,11 +29,11 @@ def bound(request: pytest.FixtureRequest) -> Iterator[Scaled | None]:
 
 
 def test_two_hundred_mails_survive_every_kill(bound: Scaled | None, tmp_path: Path) -> None:
-    found = cases.killed_while_receiving(tmp_path, 200, bound=bound)
+    found = deaths.killed_while_receiving(tmp_path, 200, bound=bound)
     assert (found.tried, found.accepted) == (200, 200), found
     assert found.good, found
 
 
 def test_a_client_that_drops_after_the_dot_may_come_again(tmp_path: Path) -> None:
-    found = cases.dropped_after_dot(tmp_path, 60)
+    found = surroundings.dropped_after_dot(tmp_path, 60)
     assert (found.accepted, found.good) == (60, True), found
