@@ -129,7 +129,7 @@ def give_up(session: Session, raw_id: int, *, reason: str, now: datetime) -> Non
     """Set a mail aside that could not be processed; it stays visible, whole, with *Try again*."""
     line = session.get_one(RawMail, raw_id)
     if line.disposition is Disposition.WAITING:
-        line.disposition, line.reason = Disposition.GIVEN_UP, reason
+        line.disposition, line.reason = Disposition.GIVEN_UP, contents.storable(reason)
         _record(session, line, timeline.SYSTEM, Disposition.WAITING, now=now)
 
 

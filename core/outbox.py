@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core.contents import insert_or_pass
+from core.contents import insert_or_pass, storable
 from core.db import PUT_IN_OUTBOX
 from core.errors import Permanent, SportelloError, Transient
 from core.model import EntryState, OutboxEntry, table
@@ -173,11 +173,6 @@ def finish(session: Session, jobs: Sequence[Job]) -> int:
     return session.connection().execute(_FINISH, held).rowcount
 
 
-def release(session: Session, jobs: Sequence[Job], *, now: datetime) -> None:
-    """Give claimed jobs back untried, as at a shutdown."""
-    _mine(session, jobs, due_at=now, claim=None, attempts=OutboxEntry.attempts - 1)
-
-
 @dataclass(frozen=True, slots=True)
 class Retry:
     """What follows a failure: another try at `due_at`, or None for giving up."""
@@ -209,7 +204,11 @@ def fail(session: Session, job: Job, fault: BaseException, *, retry: Retry) -> b
     """Record a failure; False where another worker holds the entry by now, and nothing is."""
     text = str(fault) if isinstance(fault, SportelloError) else f"{type(fault).__name__}: {fault}"
     attempts = job.attempts if retry.counted else job.attempts - 1
-    values: dict[str, Any] = {"claim": None, "last_error": text[:2000], "attempts": attempts}
+    values: dict[str, Any] = {
+        "claim": None,
+        "last_error": storable(text)[:2000],
+        "attempts": attempts,
+    }
     if retry.due_at is None:
         values["state"] = EntryState.GIVEN_UP
     else:

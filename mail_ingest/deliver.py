@@ -162,7 +162,8 @@ def _change(
     session: Session, delivery: Delivery, state: DeliveryState, reason: str, *, now: datetime
 ) -> None:
     """Set state and reason; the Timeline keeps what a person should notice, not each retry."""
-    old, delivery.state, delivery.reason = delivery.state, state, reason[:2000]
+    reason = contents.storable(reason)[:2000]
+    old, delivery.state, delivery.reason = delivery.state, state, reason
     if old is state:
         return
     change = Change(
@@ -172,7 +173,7 @@ def _change(
         conversation_id=delivery.conversation_id,
         from_value=old,
         to_value=state,
-        reason=reason[:2000] or None,
+        reason=reason or None,
         data={"delivery": delivery.id, "recipient": delivery.recipient},
     )
     timeline.record(session, change, now=now)

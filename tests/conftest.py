@@ -19,14 +19,17 @@ from tests import world as the_world
 from tests.mailroom import Mailroom
 from tests.world import World
 
-# Else structlog draws a picture of every variable for each fault that a test provokes.
-structlog.configure(
-    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-)
-
 SERVER = os.environ.get("SPORTELLO_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 STORES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Keep structlog from drawing every variable of each fault that a test provokes."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
 
 
 @pytest.fixture(scope="session")

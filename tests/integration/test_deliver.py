@@ -103,8 +103,9 @@ def test_an_answer_comes_from_the_desk_with_its_files(post: Post) -> None:
 
 
 def test_a_refusal_for_good_is_given_up_and_shown(post: Post) -> None:
-    delivery = post.run(Refused(550, "no such user", permanent=True))
-    assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "550 no such user")
+    delivery = post.run(Refused(550, "no such\0 user", permanent=True))
+    reason = "550 no such\N{REPLACEMENT CHARACTER} user"
+    assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, reason)
     assert post.states() == [EntryState.GIVEN_UP]
     assert post.changes() == [("waiting", "failed")]
 

@@ -341,7 +341,7 @@ def test_a_mail_that_fails_five_times_is_set_aside_and_can_be_tried_again(
     mailroom: Mailroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a fault of ours, with \0 and \ud800 in its words")
 
     mailroom.spool(mailroom.mail())
     with monkeypatch.context() as patched:
