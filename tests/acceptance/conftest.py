@@ -27,22 +27,27 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
     return {**browser_context_args, **CONTEXT}
 
 
-@pytest.fixture(scope="module")
-def sink() -> Iterator[Sink]:
-    """Where this module's product sends its mail."""
-    with open_sink() as far:
-        yield far
-
-
 @pytest.fixture(scope="module", params=[EMBEDDED, SCALED])
-def product(
-    request: pytest.FixtureRequest, sink: Sink, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Product]:
-    """A running installation with one Operator, on each of the two bindings."""
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Product, Sink]]:
+    """A running installation with one Operator and its far end, on each of the two bindings."""
     folder = tmp_path_factory.mktemp("product")
     with ExitStack() as stack:
         bound = stack.enter_context(scaled()) if request.param == "scaled" else None
-        yield stack.enter_context(installed(folder, sink.settings, bound))
+        sink = stack.enter_context(open_sink())
+        yield stack.enter_context(installed(folder, sink.settings, bound)), sink
+
+
+@pytest.fixture(scope="module")
+def product(installation: tuple[Product, Sink]) -> Product:
+    return installation[0]
+
+
+@pytest.fixture(scope="module")
+def sink(installation: tuple[Product, Sink]) -> Sink:
+    """Where this module's product sends its mail."""
+    return installation[1]
 
 
 @pytest.fixture
