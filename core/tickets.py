@@ -51,7 +51,11 @@ _NEXT_NUMBER = (
 )
 _OPEN = insert(_TICKET).returning(_TICKET.c.id)
 _OF_CONVERSATION = (
-    select(Ticket).where(Ticket.conversation_id == bindparam("conversation")).with_for_update()
+    select(Ticket)
+    .where(Ticket.conversation_id == bindparam("conversation"))
+    .with_for_update()
+    # A Ticket that the session knows already keeps what it was before the lock otherwise.
+    .execution_options(populate_existing=True)
 )
 _CASE = (
     select(
@@ -202,6 +206,8 @@ def note(
     """Write an internal Message, for Operators only; allowed in every status."""
     require_staff(operator, ticket.desk_id)
     _require_text(text, files)
+    # Before the Conversation, as everybody else: in another order two writers wait for each other.
+    session.refresh(ticket, with_for_update={"of": Ticket})
     words = _operator_words(operator, Visibility.INTERNAL, text, files, external_id)
     return _say(session, ticket, operator, words, Fact.NOTE_WRITTEN, now=now)
 
@@ -289,6 +295,7 @@ def _continued(session: Session, ticket: Ticket, incoming: Incoming) -> Ticket |
         .order_by(Ticket.id.desc())
         .limit(1)
         .with_for_update(of=Ticket)
+        .execution_options(populate_existing=True)
     ).one_or_none()
 
 

@@ -168,6 +168,51 @@ def test_the_loser_sees_who_has_it_though_they_had_looked_before(
             tickets.take(session, stale, operator, now=mailroom.world.now)
 
 
+def looked_at(mailroom: Mailroom, ticket: Ticket) -> Ticket:
+    """Return a Ticket as somebody sees it now, apart from any session."""
+    with mailroom.store.read() as session:
+        seen = session.get_one(Ticket, ticket.id)
+        session.expunge_all()
+    return seen
+
+
+def test_a_mail_finds_the_ticket_as_it_is_though_it_was_looked_at_before(
+    mailroom: Mailroom, ticket: Ticket
+) -> None:
+    stale = looked_at(mailroom, ticket)
+    for verb in ("take", "solve", "close"):
+        mailroom.act(verb, ticket.id)
+    with mailroom.store.begin() as session:
+        session.add(stale)
+        incoming = Incoming(
+            desk_id=ticket.desk_id,
+            desk=desks()["rtpec"],
+            channel=Channel.EMAIL,
+            requester_id=mailroom.world.people["giulia"],
+            requester_name="Giulia Bianchi",
+            address=GIULIA,
+            text="Allora?",
+        )
+        received = tickets.receive(
+            session, incoming, conversation_id=ticket.conversation_id, now=mailroom.world.now
+        )
+    assert received.opened
+
+
+def test_a_note_and_another_writer_do_not_wait_for_each_other(
+    mailroom: Mailroom, ticket: Ticket
+) -> None:
+    mailroom.world.later()
+    with ThreadPoolExecutor(1) as pool:
+        with mailroom.store.begin() as session:
+            held = session.get_one(Ticket, ticket.id, with_for_update={"of": Ticket})
+            noted = pool.submit(mailroom.act, "note", ticket.id)
+            # Time enough to take what it takes first; the Conversation is ours next.
+            threading.Event().wait(0.3)
+            session.get_one(Conversation, held.conversation_id, with_for_update=True)
+        assert noted.result(timeout=30) is not None
+
+
 def test_the_first_answer_takes_the_ticket(mailroom: Mailroom, ticket: Ticket) -> None:
     mailroom.act("answer", ticket.id)
     [now] = mailroom.tickets()
