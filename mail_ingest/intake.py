@@ -334,7 +334,8 @@ def _accept(session: Session, read: Read, match: Match | None, *, now: datetime)
         received = tickets.open_follow_up(
             session, incoming, of_conversation=match.conversation_id, now=now
         )
-    _add_copies(session, read, received.conversation_id)
+    if _may_bring_copies(read, match):
+        _add_copies(session, read, received.conversation_id)
     reason = "" if match is None or match.may_append else "Mittente estraneo: ticket collegato."
     mailbox.settle(
         session,
@@ -419,6 +420,17 @@ def _files(mail: ParsedMail) -> tuple[File, ...]:
         )
         for one in mail.attachments
     )
+
+
+def _may_bring_copies(read: Read, match: Match | None) -> bool:
+    """Only to a Ticket of its own, or by a reply token that our own mail gave away.
+
+    A From and a reference in the subject are easily forged: whoever brought copies by them would
+    get each answer from then on. Admitting a mail is said of its sender, not of the copies.
+    """
+    if match is None or not match.may_append:
+        return True
+    return match.signed and not read.admitted
 
 
 def _add_copies(session: Session, read: Read, conversation_id: int) -> None:

@@ -320,6 +320,25 @@ def test_people_in_copy_get_the_answers_but_no_automatic_mail(mailroom: Mailroom
     assert len({one.mail_id for one in answers}) == 3
 
 
+def test_only_a_reply_token_brings_more_people_into_a_ticket(mailroom: Mailroom) -> None:
+    # A From and a subject are easily forged; in copy is who gets every answer (adr/0009).
+    mailroom.arrive(mailroom.mail())
+    [confirmation] = mailroom.outgoing()
+    [ticket] = mailroom.tickets()
+    forged = mailroom.mail(subject=f"Re: {confirmation.subject}", Cc="evil@x.example", text="Ciao.")
+    line = mailroom.arrive(forged)
+    assert (line.disposition, line.conversation_id) == (
+        Disposition.ACCEPTED,
+        ticket.conversation_id,
+    )
+    cited = mailroom.reply(confirmation, to=RTPEC, Cc="evil@x.example", text="E io.")
+    assert mailroom.arrive(cited).conversation_id == ticket.conversation_id
+    mailroom.arrive(mailroom.reply(confirmation, Cc=SARA), confirmation.reply_to)
+    mailroom.act("answer", ticket.id)
+    answers = [one for one in mailroom.outgoing() if not one.automatic]
+    assert sorted(recipients(answers)) == sorted([GIULIA, SARA])
+
+
 def test_attachments_are_kept_once_each(mailroom: Mailroom) -> None:
     big = b"\x89PNG" + b"0123456789abcdef" * 8_192
     boundary = (
