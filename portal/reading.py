@@ -169,11 +169,18 @@ def inline(session: Session, message_id: int) -> dict[str, int]:
 
 
 def files(session: Session, conversation_id: int) -> Sequence[tuple[Attachment, Message]]:
-    """Return the files that stand in a Conversation, newest first, each content once."""
+    """Return the files that all in a Conversation may have, newest first, each content once.
+
+    Files of internal notes are not among them: what is offered here goes out with an answer.
+    """
     rows = session.execute(
         select(Attachment, Message)
         .join(Message, Message.id == Attachment.message_id)
-        .where(Message.conversation_id == conversation_id, Attachment.inline.is_(False))
+        .where(
+            Message.conversation_id == conversation_id,
+            Message.visibility == Visibility.PUBLIC,
+            Attachment.inline.is_(False),
+        )
         .order_by(Attachment.id.desc())
         .limit(100)
     )

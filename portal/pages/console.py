@@ -13,7 +13,7 @@ from starlette.responses import Response
 from core import conversations, deliveries, tickets
 from core.conversations import File
 from core.errors import CallerError, NotFound
-from core.model import Attachment, Delivery, Message, Operator, Ticket
+from core.model import Attachment, Delivery, Message, Operator, Ticket, Visibility
 from portal import console, messages, queries
 from portal.faults import status_of
 from portal.frame import console_page
@@ -111,7 +111,8 @@ def resend(visit: Visit) -> Response:
 
 
 def _append(visit: Visit, ticket_id: int) -> int:
-    verb = tickets.note if visit.form.text("visibility") == "internal" else tickets.answer
+    internal = visit.form.text("visibility") == "internal"
+    verb = tickets.note if internal else tickets.answer
     with visit.store.begin() as session:
         operator = visit.acting(session)
         row, conversation = console.ticket_of(session, operator, ticket_id)
@@ -120,7 +121,7 @@ def _append(visit: Visit, ticket_id: int) -> int:
             row,
             operator,
             text=messages.text_of(visit),
-            files=_files(visit, session, row),
+            files=_files(visit, session, row, internal=internal),
             external_id=messages.client_id(visit),
             now=visit.now,
         )
@@ -174,7 +175,7 @@ def _refused(visit: Visit, ticket_id: int, fault: CallerError) -> Response:
     return _ticket_page(visit, ticket_id, fault=fault)
 
 
-def _files(visit: Visit, session: Session, row: Ticket) -> list[File]:
+def _files(visit: Visit, session: Session, row: Ticket, *, internal: bool) -> list[File]:
     """Return the files of an answer: those sent with it, and those of the Conversation again."""
     desk = visit.site.profile(session, row.desk_id)
     found = visit.form.files(desk.attachments)
@@ -182,6 +183,9 @@ def _files(visit: Visit, session: Session, row: Ticket) -> list[File]:
         file = session.get(Attachment, attachment_id)
         said = session.get(Message, file.message_id) if file else None
         if file is None or said is None or said.conversation_id != row.conversation_id:
+            raise NotFound
+        if said.visibility is not Visibility.PUBLIC and not internal:
+            # What Operators showed each other goes to a Requester only if one uploads it anew.
             raise NotFound
         found.append(
             File(name=file.name, content_type=file.content_type, sha256=file.sha256, size=file.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -188,6 +189,21 @@ def test_a_file_of_another_ticket_cannot_be_reused(
     )
     assert answer.status_code == 404
     assert world.texts(other.conversation_id) == ["Da stamattina non arriva niente."]
+
+
+def test_a_file_of_an_internal_note_goes_into_no_answer(
+    people: People, world: World, case: Case
+) -> None:
+    anna, here = people("anna"), f"/console/ticket/{case.ticket}"
+    offered = re.findall(r'name="reuse" value="(\d+)"', anna.get(here).text)
+    assert offered == [str(case.file)]
+    before = world.texts(case.conversation)
+    again = {"page": here, "reuse": str(case.internal_file)}
+    refused = anna.write(f"{here}/messaggi", "ecco", visibility="public", **again)
+    assert refused.status_code == 404
+    assert world.texts(case.conversation) == before
+    noted = anna.write(f"{here}/messaggi", "ecco", visibility="internal", **again)
+    assert noted.status_code == 201
 
 
 def test_a_picture_is_shown_and_all_else_is_saved(people: People, case: Case) -> None:
