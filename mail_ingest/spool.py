@@ -25,10 +25,19 @@ from mail_ingest.arrival import Arrived, SpoolFull
 #: Mails of one transaction: beyond this a commit grows dearer than it saves (measured).
 BATCH = 128
 
-_TRACE = re.compile(
-    rb"(?im)^(?:received|return-path|delivered-to|x-original-to|x-spam[^:\r\n]*|"
-    rb"x-[^:\r\n]*-spam[^:\r\n]*|authentication-results|dkim-signature|arc-[^:\r\n]*):"
-    rb"[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n?"
+#: Octets of a head in which trace headers are looked for (the parser takes no longer one).
+MAX_HEAD = 256 * 1024
+
+#: Headers that servers on the way add, and in which two copies of one mail differ.
+_TRACE = frozenset(
+    {
+        b"authentication-results",
+        b"delivered-to",
+        b"dkim-signature",
+        b"received",
+        b"return-path",
+        b"x-original-to",
+    }
 )
 _IDENTIFIED = re.compile(rb"(?im)^(?:message-id|date):[ \t]*\S")
 
@@ -142,12 +151,33 @@ def fingerprint(raw: bytes) -> str:
     """
     end = re.search(rb"\r?\n\r?\n", raw)
     head, body = (raw, b"") if end is None else (raw[: end.start() + 2], raw[end.end() :])
-    print_ = hashlib.sha256(_TRACE.sub(b"", head))
+    print_ = hashlib.sha256(_without_trace(head))
     print_.update(b"\0")
     print_.update(body)
     if not _IDENTIFIED.search(head):
         print_.update(secrets.token_bytes(16))
     return print_.hexdigest()
+
+
+def _without_trace(head: bytes) -> bytes:
+    """Leave out trace headers with their folded lines: one pass, whatever the head looks like."""
+    kept: list[bytes] = []
+    skipping = False
+    for line in head[:MAX_HEAD].split(b"\n"):
+        if not line.startswith((b" ", b"\t")):
+            skipping = _is_trace(line)
+        if not skipping:
+            kept.append(line)
+    return b"\n".join(kept) + head[MAX_HEAD:]
+
+
+def _is_trace(line: bytes) -> bool:
+    name, colon, _ = line.partition(b":")
+    name = name.lower()
+    if not colon:
+        return False
+    by_filter = name.startswith(b"x-") and b"-spam" in name
+    return name in _TRACE or by_filter or name.startswith(b"arc-")
 
 
 def _for_listener(fault: Exception) -> Exception:

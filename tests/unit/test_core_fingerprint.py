@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +57,21 @@ def test_a_mail_with_neither_is_never_the_same(mail: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_any_octets_have_a_print(raw: bytes) -> None:
     assert len(fingerprint(raw)) == 64
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-" + b"-spam" * 100_000,
+        b"X-" + b"-spam" * 50_000 + b":",
+        (b"X-" + b"-spam" * 100 + b"\r\n") * 10_000,
+        b"Received:\n" * 1_000_000,
+        b"a\n" * 5_000_000,
+        b"\r" * 5_000_000,
+    ],
+)
+def test_a_head_built_to_be_slow_is_not(head: bytes) -> None:
+    # The listener takes the print before any limit of the parser holds.
+    begun = time.process_time()
+    fingerprint(head)
+    assert time.process_time() - begun < 1
