@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select
 from sqlalchemy.orm import Session
 
 from core import requesters, tickets
 from core.conversations import File
 from core.errors import CallerError, NotFound
-from core.model import Channel, Conversation, Desk, Requester
+from core.model import Channel, Conversation, Desk, Identity, Requester
 from core.ports import ports
 from core.tickets import Incoming, Received
 
@@ -47,10 +47,24 @@ def visitor_key(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def find(session: Session, desk_id: int, key: str) -> Conversation | None:
-    """Return the chat that a visitor's key opens at a Desk, or None."""
+def opens(key: str, requester_id: int | None) -> ColumnElement[bool]:
+    """Return the condition under which a visitor's key opens a chat.
+
+    A browser keeps the key for longer than a login lasts, and may be shared: a chat that a
+    signed-in Requester began opens only while they (`requester_id`) are signed in. Who was not
+    signed in has no Identity (see `begin`).
+    """
+    known = exists().where(Identity.requester_id == Conversation.requester_id)
+    mine = false() if requester_id is None else Conversation.requester_id == requester_id
+    return and_(Conversation.visitor_key == key, or_(mine, ~known))
+
+
+def find(
+    session: Session, desk_id: int, key: str, requester_id: int | None = None
+) -> Conversation | None:
+    """Return the chat that a visitor's key opens at a Desk for who is signed in, or None."""
     return session.scalar(
-        select(Conversation).where(Conversation.visitor_key == key, Conversation.desk_id == desk_id)
+        select(Conversation).where(opens(key, requester_id), Conversation.desk_id == desk_id)
     )
 
 
@@ -65,7 +79,7 @@ def begin(
     if not profile.chat.enabled:
         raise NotFound
     _require_words(words)
-    known = find(session, desk.id, visitor.key)
+    known = find(session, desk.id, visitor.key, visitor.requester_id)
     if known is not None:
         return write(session, known, session.get_one(Requester, known.requester_id), words, now=now)
     person = (

@@ -13,6 +13,7 @@ from core import logins
 from core.chats import visitor_key
 from core.errors import NotFound
 from core.logins import Kind, SignedIn
+from core.model import Requester
 from portal.auth import CHAT
 from portal.cookies import Jar
 from portal.reading import Reader
@@ -40,12 +41,15 @@ class Browser:
 
     def readers(self, site: Site, session: Session, now: datetime) -> Iterator[Reader]:
         """Yield everybody that this browser is now."""
+        requester_id = None
         for login in self.logins(session, now):
             yield Reader(login.person, open_desks=tuple(site.open_desks(session)))
+            if isinstance(login.person, Requester):
+                requester_id = login.person.id
         secrets = [self.cookies.get(name) for name in self.cookies.names() if name.startswith(CHAT)]
         for secret in (*secrets, self.visitor_token):
             if secret:
-                yield Reader(None, visitor_key(secret))
+                yield Reader(None, visitor_key(secret), requester_id)
 
     def find(
         self,

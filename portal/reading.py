@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, selectinload
 
+from core import chats
 from core.access import readable, visible_to
 from core.errors import NotFound
 from core.model import (
@@ -35,6 +36,8 @@ class Reader:
 
     person: Operator | Requester | None
     visitor_key: str = ""
+    requester_id: int | None = None
+    """The Requester who is signed in at the visitor's browser: their chats open only to them."""
     open_desks: tuple[int, ...] = ()
 
     @property
@@ -59,7 +62,7 @@ def find(session: Session, reader: Reader, conversation_id: int) -> Conversation
     if reader.person is not None:
         allowed = visible_to(reader.person, open_desks=reader.open_desks)
     elif reader.visitor_key:
-        allowed = Conversation.visitor_key == reader.visitor_key
+        allowed = chats.opens(reader.visitor_key, reader.requester_id)
     else:
         raise NotFound
     found = session.scalar(select(Conversation).where(Conversation.id == conversation_id, allowed))

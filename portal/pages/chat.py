@@ -59,7 +59,7 @@ def following(visit: Visit) -> Response:
     conversation = _current(visit, visit.session, desk)
     if conversation is None:
         raise NotFound
-    reader = Reader(None, visitor_key(_secret(visit, desk)))
+    reader = _reader(visit, _secret(visit, desk))
     return messages.following(visit, reader, conversation, messages.after(visit))
 
 
@@ -80,7 +80,7 @@ def _take_in(visit: Visit, desk: DeskProfile) -> tuple[int, str, str]:
 def _sent(
     visit: Visit, desk: DeskProfile, conversation_id: int, secret: str, client_id: str
 ) -> Response:
-    here, reader = f"/{desk.code}/chat", Reader(None, visitor_key(secret))
+    here, reader = f"/{desk.code}/chat", _reader(visit, secret)
     # The page's socket was opened before the browser had the cookie: hence the token.
     more = {"messages_url": f"{here}/messaggi", "token": secret, "location": here}
     return messages.frame_of(visit, reader, conversation_id, client_id, **more)
@@ -89,13 +89,14 @@ def _sent(
 def _begin(visit: Visit, session: Session, desk: Desk, words: Words) -> tuple[int, str, str]:
     secret = _new_secret(visit, desk.code, words.external_id)
     key = visitor_key(secret)
-    if chats.find(session, desk.id, key) is None:
+    who = _signed_in(visit)
+    if chats.find(session, desk.id, key, who) is None:
         visit.site.chats_begun.act(visit.peer, now=visit.now)
     visitor = Visitor(
         key=key,
         name=visit.form.text("requester_name"),
         email=visit.form.text("requester_email"),
-        requester_id=visit.login.person.id if visit.login else None,
+        requester_id=who,
     )
     received = chats.begin(session, desk, visitor, words, now=visit.now)
     return received.conversation_id, secret, words.external_id
@@ -103,7 +104,8 @@ def _begin(visit: Visit, session: Session, desk: Desk, words: Words) -> tuple[in
 
 def _new_secret(visit: Visit, code: str, client_id: str) -> str:
     """Derive a chat's secret from the browser's own: a first Message sent twice opens one chat."""
-    text = f"chat\0{visit.stranger}\0{code}\0{client_id}".encode()
+    # For each login another: what one person could not send is not the next one's chat.
+    text = f"chat\0{visit.stranger}\0{_signed_in(visit)}\0{code}\0{client_id}".encode()
     return base64.urlsafe_b64encode(hashlib.sha256(text).digest()).decode().rstrip("=")
 
 
@@ -111,7 +113,16 @@ def _current(visit: Visit, session: Session, desk: DeskProfile) -> Conversation 
     secret = _secret(visit, desk)
     if not secret:
         return None
-    return chats.find(session, visit.site.desk_id(session, desk.code), visitor_key(secret))
+    desk_id = visit.site.desk_id(session, desk.code)
+    return chats.find(session, desk_id, visitor_key(secret), _signed_in(visit))
+
+
+def _signed_in(visit: Visit) -> int | None:
+    return visit.login.person.id if visit.login else None
+
+
+def _reader(visit: Visit, secret: str) -> Reader:
+    return Reader(None, visitor_key(secret), _signed_in(visit))
 
 
 def _page(
@@ -122,7 +133,7 @@ def _page(
     fault: CallerError | None = None,
 ) -> Response:
     session = visit.session
-    reader = Reader(None, visitor_key(_secret(visit, desk)))
+    reader = _reader(visit, _secret(visit, desk))
     part = Part((), 0, 0)
     ended = False
     if conversation is not None:

@@ -155,6 +155,27 @@ def test_a_signed_in_requester_chats_as_themselves(people: People, world: World)
     assert "sono io" not in giulia.get(CHAT).text
 
 
+def test_a_chat_ends_with_the_login_in_which_it_began(people: People, world: World) -> None:
+    giulia = people("giulia")
+    file = [("files", ("contratto.txt", b"riservato", "text/plain"))]
+    body = giulia.write(CHAT, "sono io", files=file).json()
+    assert "sono io" in giulia.get(CHAT).text
+    # The login ends by itself, and the browser, on a shared computer, keeps its other cookies.
+    giulia.client.cookies.delete("sportello-requester")
+    assert "sono io" not in giulia.get(CHAT).text
+    assert giulia.get(f"{CHAT}/messaggi?after=0").status_code == 404
+    assert giulia.get("/allegati/1").status_code == 404
+    with giulia.live() as live:
+        live.hello([(body["conversation"], 0)], token=body["token"])
+        assert [frame["type"] for frame in live.all()] == ["bye"]
+    other = giulia.write(CHAT, "e io sono un'altra").json()
+    assert other["conversation"] != body["conversation"]
+    assert world.texts(body["conversation"]) == ["sono io"]
+    assert "un'altra" in giulia.get(CHAT).text.replace("&#39;", "'")
+    giulia.sign_in("marco")
+    assert giulia.get("/allegati/1").status_code == 404
+
+
 def test_files_are_taken_within_the_desks_limits(people: People, world: World) -> None:
     visitor = people("")
     fine = visitor.write(
