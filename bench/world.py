@@ -49,6 +49,7 @@ from core.model import (
 )
 
 FOLDER = Path("var/bench")
+MIGRATIONS = Path(migrate.__file__).parent / "migrations" / "versions"
 #: Raise it when the rows below change: kept stores are then made anew.
 EDITION = 1
 #: Every so many Tickets one is still open and can be answered by mail.
@@ -98,12 +99,14 @@ def open_world(folder: Path) -> Store:
 
 def _kept(tickets: int) -> Path:
     """Return the folder whose copy a measurement works on; makes it where there is none."""
-    tables = sorted(Base.metadata.tables.items())
-    schema = repr(
-        [(name, *map(repr, table.c), *map(repr, table.indexes)) for name, table in tables]
-    )
-    edition = hashlib.sha256(schema.encode()).hexdigest()[:8]
+    digest = hashlib.sha256()
+    for migration in sorted(MIGRATIONS.glob("*.py")):
+        digest.update(migration.read_bytes())
+    edition = digest.hexdigest()[:8]
     folder = FOLDER / "worlds" / f"{EDITION}-{edition}-{tickets}"
+    for other in folder.parent.glob(f"*-{tickets}"):
+        if other != folder:  # of another schema: nobody will measure on it again
+            shutil.rmtree(other)
     if not folder.is_dir():
         aside = folder.with_name(f".{folder.name}")
         shutil.rmtree(aside, ignore_errors=True)
