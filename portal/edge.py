@@ -12,15 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import clock
+from core import clock, logins
 from core.errors import CallerError, Transient
 from portal import faults, frame
-from portal.uploads import Form, forget, read_form
+from portal.cookies import Jar
+from portal.uploads import PLAIN_FORM, Form, forget, length, read_form
 from portal.visit import (
+    KINDS,
     Area,
+    Refused,
     SignInFirst,
     Site,
     Visit,
+    cookie_of,
+    peer_of,
     recall,
     require_same_origin,
     require_token,
@@ -65,6 +70,10 @@ def page(handler: Handler, rules: Rules = _PLAIN) -> Endpoint:
         form = Form()
         if request.method not in SAFE:
             require_same_origin(request, site.settings.public_url)
+            if rules.files and length(request) > PLAIN_FORM:
+                await to_thread.run_sync(
+                    _admit_large, site, request, rules.area, limiter=site.page_threads
+                )
             form = await read_form(request, files=rules.files)
         limiter = site.hashing_threads if rules.hashes else site.page_threads
         try:
@@ -75,6 +84,25 @@ def page(handler: Handler, rules: Rules = _PLAIN) -> Endpoint:
             await forget(form)
 
     return endpoint
+
+
+def _admit_large(site: Site, request: Request, area: Area) -> None:
+    """Let a large body be read: of who is signed in, or of a browser that our page was sent to.
+
+    The form's own token comes inside the body, so this is what is known before. Raises
+    SignInFirst, Refused, TooManyAttempts.
+    """
+    now, kind = clock.now(), KINDS[area]
+    cookies = Jar(request, secure=site.settings.secure)
+    with site.store.read() as session:
+        if logins.recall(session, kind, cookies.get(cookie_of(kind)), now=now):
+            return
+    if area == "console":
+        raise SignInFirst(area)
+    if not cookies.get("stranger"):
+        raise Refused
+    # Whoever opens our page has the cookie: what they send is bounded by their address.
+    site.bytes_sent.act(peer_of(request), amount=length(request), now=now)
 
 
 def _answer(handler: Handler, rules: Rules, site: Site, request: Request, form: Form) -> Response:

@@ -13,25 +13,25 @@ _PEERS = 10_000
 
 
 class Throttle:
-    """At most `limit` acts of one peer within `seconds`."""
+    """At most `limit` of something (acts, bytes) by one peer within `seconds`."""
 
     def __init__(self, *, limit: int, seconds: int) -> None:
         """Begin with nobody known."""
         self._limit = limit
         self._window = timedelta(seconds=seconds)
-        self._acts: dict[str, deque[datetime]] = {}
+        self._acts: dict[str, deque[tuple[datetime, int]]] = {}
         self._lock = threading.Lock()
 
-    def act(self, peer: str, *, now: datetime) -> None:
+    def act(self, peer: str, *, amount: int = 1, now: datetime) -> None:
         """Count one act; raises TooManyAttempts where the peer must wait."""
         with self._lock:
             acts = self._acts.pop(peer, deque())
-            while acts and acts[0] <= now - self._window:
+            while acts and acts[0][0] <= now - self._window:
                 acts.popleft()
             # Put back at the end: the first in the dictionary is who was quiet longest.
             self._acts[peer] = acts
             if len(self._acts) > _PEERS:
                 del self._acts[next(iter(self._acts))]
-            if len(acts) >= self._limit:
-                raise TooManyAttempts(acts[0] + self._window - now)
-            acts.append(now)
+            if acts and sum(one[1] for one in acts) + amount > self._limit:
+                raise TooManyAttempts(acts[0][0] + self._window - now)
+            acts.append((now, amount))

@@ -28,6 +28,7 @@ PLAIN_FORM = 512 * 1024
 _UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _TYPE = re.compile(r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}$")
 _LONGEST_NAME = 150
+_LONGEST_LENGTH = len("999999999999999999")
 
 
 class TooLarge(CallerError):
@@ -76,10 +77,23 @@ def in_words(limits: Attachments) -> str:
     return text.format(n=limits.max_files, mb=max_together(limits) // MEGABYTE)
 
 
+def length(request: Request) -> int:
+    """Return how many bytes a form may turn out to have: all that it may where it names none.
+
+    Raises HTTPException(400) on a length that is none.
+    """
+    named = request.headers.get("content-length")
+    if named is None:
+        return PLAIN_FORM + TOGETHER
+    if not (named.isascii() and named.isdigit() and len(named) <= _LONGEST_LENGTH):
+        raise HTTPException(400)
+    return int(named)
+
+
 async def read_form(request: Request, *, files: bool) -> Form:
     """Read a form within its limit; raises TooLarge, HTTPException(400) on a broken one."""
     limit = PLAIN_FORM + (TOGETHER if files else 0)
-    if int(request.headers.get("content-length") or 0) > limit:
+    if request.headers.get("content-length") and length(request) > limit:
         raise TooLarge
     counted = Request(request.scope, _counted(request, limit))
     try:

@@ -31,7 +31,7 @@ from core.model import Desk, Operator, Requester
 from portal.cookies import Jar
 from portal.templating import Templates
 from portal.throttle import Throttle
-from portal.uploads import Form
+from portal.uploads import MEGABYTE, Form
 
 Area = Literal["portal", "console"]
 #: Whose login counts in which area.
@@ -83,6 +83,12 @@ class Site:
     """Read what live connections are to be told."""
     chats_begun: Throttle = field(default_factory=lambda: Throttle(limit=30, seconds=600))
     """Chats that one address may begin: an office is many people."""
+    words_written: Throttle = field(default_factory=lambda: Throttle(limit=60, seconds=60))
+    """Messages that one chat may take from its visitor: nobody types one a second for long."""
+    bytes_sent: Throttle = field(
+        default_factory=lambda: Throttle(limit=300 * MEGABYTE, seconds=600)
+    )
+    """Bytes of large forms that one address may send without being signed in."""
     _desk_ids: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

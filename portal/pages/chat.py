@@ -71,6 +71,7 @@ def _take_in(visit: Visit, desk: DeskProfile) -> tuple[int, str, str]:
         known = _current(visit, session, desk)
         ended = known is not None and reading.ticket(session, known.id).ended
         if known is not None and not (ended and _wants_new(visit)):
+            visit.site.words_written.act(str(known.id), now=visit.now)
             person = session.get_one(Requester, known.requester_id)
             chats.write(session, known, person, words, now=visit.now)
             return known.id, _secret(visit, desk), words.external_id

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+from starlette.requests import Request
 
 from core.model import Conversation, Requester, Ticket
+from portal import edge
+from portal.uploads import Form
 from tests.integration.conftest import People
-from tests.portal_kit import Browser
+from tests.portal_kit import Browser, Server
 from tests.world import World
 
 CHAT = "/rtpec/chat"
@@ -142,6 +145,52 @@ def test_one_address_cannot_begin_chats_without_end(people: People, world: World
     assert statuses.count(201) == 30
     assert statuses[-1] == 429
     assert len(chats(world)) == 30
+
+
+def large() -> list[tuple[str, tuple[str, bytes, str]]]:
+    """Return a form's file of a megabyte."""
+    return [("files", ("grande.bin", b"x" * 1_000_000, "application/octet-stream"))]
+
+
+def test_a_large_form_of_a_stranger_is_not_read(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = edge.read_form
+
+    async def counted(request: Request, *, files: bool) -> Form:
+        read.append(request.url.path)
+        return await whole(request, files=files)
+
+    monkeypatch.setattr(edge, "read_form", counted)
+    stranger = people("")
+    data = {"text": "ciao", "client_id": str(uuid4())}
+    assert stranger.client.post(CHAT, data=data, files=large()).status_code == 400
+    console = "/console/ticket/1/messaggi"
+    assert stranger.client.post(console, data=data, files=large()).status_code == 401
+    assert read == []
+    assert stranger.write(CHAT, "ecco", files=large()).status_code == 201
+
+
+def test_one_address_cannot_send_bytes_without_end(
+    people: People, monkeypatch: pytest.MonkeyPatch, portal: Server
+) -> None:
+    monkeypatch.setattr(portal.hub.site.bytes_sent, "_limit", 2_500_000)
+    visitor = people("")
+    statuses = [visitor.write(CHAT, "ecco", files=large()).status_code for _ in range(3)]
+    assert statuses == [201, 201, 429]
+    assert visitor.write(CHAT, "a parole sì").status_code == 201
+    giulia = people("giulia")
+    assert giulia.write(CHAT, "so chi sei", files=large()).status_code == 201
+
+
+def test_one_chat_cannot_take_words_without_end(
+    people: People, monkeypatch: pytest.MonkeyPatch, portal: Server
+) -> None:
+    monkeypatch.setattr(portal.hub.site.words_written, "_limit", 2)
+    visitor = people("")
+    statuses = [visitor.write(CHAT, f"{n}").status_code for n in range(4)]
+    assert statuses == [201, 201, 201, 429]
 
 
 def test_a_signed_in_requester_chats_as_themselves(people: People, world: World) -> None:
