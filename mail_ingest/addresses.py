@@ -62,6 +62,8 @@ class _Reader:
         self._unclosed: set[str] = set()
         self.found: list[Address] = []
         self._phrase: list[str] = []
+        #: What the phrase holds so far; joining it at each comma would be quadratic.
+        self._has_at = self._has_words = False
         self._comments: list[str] = []
         #: What stood between angle brackets.
         self._route: str | None = None
@@ -76,9 +78,14 @@ class _Reader:
             if token.lastgroup == "mark":
                 self._mark(token[0])
             else:
-                self._phrase.append(token[0])
+                self._add(token[0])
         if len(self.found) < MAX_ADDRESSES:
             self._emit()
+
+    def _add(self, text: str) -> None:
+        self._phrase.append(text)
+        self._has_at = self._has_at or "@" in text
+        self._has_words = self._has_words or bool(text.strip())
 
     def _mark(self, mark: str) -> None:
         if mark == ",":
@@ -88,24 +95,24 @@ class _Reader:
         elif mark == ":":
             self._colon()
         elif mark in self._unclosed:
-            self._phrase.append(mark)
+            self._add(mark)
         else:
             {'"': self._quote, "(": self._comment, "<": self._angle}[mark]()
 
     def _comma(self) -> None:
         """A comma ends a mailbox, but not an unquoted `Rossi, Mario <m@x.example>`."""
-        if self._route is None and not self._quoted and "@" not in "".join(self._phrase):
-            if "".join(self._phrase).strip():
-                self._phrase.append(",")
+        if self._route is None and not self._quoted and not self._has_at:
+            if self._has_words:
+                self._add(",")
             return
         self._emit()
 
     def _colon(self) -> None:
         """A colon ends the name of a group, which is not kept."""
-        if self._route is None and "@" not in "".join(self._phrase):
+        if self._route is None and not self._has_at:
             self._clear()
         else:
-            self._phrase.append(":")
+            self._add(":")
 
     def _quote(self) -> None:
         found = _QUOTED.match(self._text, self._position - 1)
@@ -115,9 +122,9 @@ class _Reader:
         self._position = found.end()
         self._quoted = True
         if self._text[self._position : self._position + 1] == "@":
-            self._phrase.append(found[0])  # a quoted local part keeps its quotes
+            self._add(found[0])  # a quoted local part keeps its quotes
         else:
-            self._phrase.append(_ESCAPED.sub(r"\1", found[1]))
+            self._add(_ESCAPED.sub(r"\1", found[1]))
 
     def _comment(self) -> None:
         depth = 1
@@ -128,7 +135,7 @@ class _Reader:
                 self._position = found.end()
                 return
         self._unclosed.add("(")
-        self._phrase.append("(")
+        self._add("(")
 
     def _angle(self) -> None:
         end = self._text.find(">", self._position)
@@ -154,6 +161,7 @@ class _Reader:
 
     def _clear(self) -> None:
         self._phrase.clear()
+        self._has_at = self._has_words = False
         self._comments.clear()
         self._route = None
         self._quoted = False

@@ -128,6 +128,27 @@ def _decode_run(run: bytes) -> bytes:
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 
 
+class _Telling:
+    """Where the next telling field of one head stands; looks at each octet once."""
+
+    def __init__(self, raw: bytes, end: int) -> None:
+        self._raw = raw
+        self._end = end
+        self._next = -1
+
+    def follows(self, position: int) -> bool:
+        """Whether one stands at or after `position`, which must not go back."""
+        if self._next < position:
+            found = _TELLING.search(self._raw, position, self._end)
+            self._next = found.start() if found else len(self._raw) + 1
+        return self._next < self._end
+
+
+def _is_slip(line: bytes, line_end: int, telling: _Telling) -> bool:
+    """Whether a line that is no header is a slip in the head, not the body's begin."""
+    return not line.startswith((b"From ", b">From ")) and telling.follows(line_end)
+
+
 class _Reader:
     """Reads the parts of one mail and counts them."""
 
@@ -181,6 +202,8 @@ class _Reader:
         lines = 0
         name = b""
         value: list[bytes] = []
+        # Beyond the limit nothing is read, so nothing is looked for there either.
+        telling = _Telling(self._raw, min(head_end, start + self._limits.head))
         while position < head_end:
             line_end = self._raw.find(b"\n", position, head_end)
             line_end = head_end if line_end < 0 else line_end + 1
@@ -191,7 +214,7 @@ class _Reader:
             if found:
                 self._keep(headers, name, value)
                 name, value = found[1], [line[found.end() :]]
-            elif line[:1] in b" \t" or self._is_slip(line, line_end, head_end):
+            elif line[:1] in b" \t" or _is_slip(line, line_end, telling):
                 value.append(line)
             elif not line.startswith((b"From ", b">From ")):
                 body = position  # no header: the body began without a blank line
@@ -199,11 +222,6 @@ class _Reader:
             position = line_end
         self._keep(headers, name, value)
         return headers, body
-
-    def _is_slip(self, line: bytes, line_end: int, head_end: int) -> bool:
-        if line.startswith((b"From ", b">From ")):
-            return False
-        return _TELLING.search(self._raw, line_end, head_end) is not None
 
     def _check_head(self, lines: int, octets: int) -> None:
         if octets > self._limits.head:

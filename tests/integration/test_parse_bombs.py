@@ -62,6 +62,11 @@ BOMBS = {
     + b">x</p>",
     "tables with text": b"Content-Type: text/html\r\n\r\n" + b"<table>x" * 90_000,
     "false closings": b"Content-Type: text/html\r\n\r\n" + b"<div></x>" * 100_000,
+    "broken head lines": b"broken\r\n" * 900 + b"x" * 20_000_000,
+    "broken head lines, telling late": b"broken\r\n" * 900
+    + b"x" * 20_000_000
+    + b"\r\nSubject: x\r\n",
+    "commas": (b"To: " + b"a," * 30_000 + b"\r\n") * 4 + b"\r\n",
     "NULs": b"Content-Type: text/html\r\n\r\n" + b"\x00" * 900_000,
 }  # fmt: skip - a case a line
 

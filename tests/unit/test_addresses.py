@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,6 +72,16 @@ def test_reads_raw_octets_in_the_charset_of_the_body() -> None:
 
 def test_keeps_so_many() -> None:
     assert len(pairs(", ".join(f"u{n}@x.it" for n in range(1000)))) == MAX_ADDRESSES
+
+
+@pytest.mark.parametrize(
+    "piece", ["a,", "a:b,", '"a,', "(a,", "a ,", '"a",b ', "a@ ", "=?u?q?a?= ,"]
+)
+def test_a_long_header_costs_its_length(piece: str) -> None:
+    # All the To of a mail are one list: up to 256 KiB of them.
+    begun = time.process_time()
+    pairs(piece * (256 * 1024 // len(piece)))
+    assert time.process_time() - begun < 3
 
 
 def test_compares_without_case_and_blanks() -> None:
