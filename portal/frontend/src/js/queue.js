@@ -51,7 +51,7 @@ export class Queue {
     else old.replaceWith(row);
     if (focused) row.querySelector("a").focus();
     this.#markOpen();
-    if (moved && row.classList.contains("row-unread") && row.dataset.row !== this.#openTicket) this.#announce(row);
+    if (moved && this.#isNews(row)) this.#announce(row);
   }
 
   #insert(row, old) {
@@ -71,9 +71,30 @@ export class Queue {
 
   #whole(html) {
     const focused = document.activeElement?.closest("[data-row]")?.id;
+    const known = new Map(this.#entries().map((row) => [row.id, row.dataset.sort]));
     this.#rows?.replaceWith(...elements(html));
     if (focused) document.querySelector(`#${focused} a`)?.focus();
     this.#markOpen();
+    this.#announceMissed(known);
+  }
+
+  #entries() {
+    return [...(this.#rows?.querySelectorAll("[data-row]") ?? [])];
+  }
+
+  // The whole list comes after a time without connection: what came meanwhile is new as well. A row
+  // below the known ones only moved up from the next page.
+  #announceMissed(known) {
+    let above = true;
+    for (const row of this.#entries()) {
+      above &&= !known.has(row.id);
+      const came = known.has(row.id) ? known.get(row.id) !== row.dataset.sort : above;
+      if (came && this.#isNews(row)) this.#announce(row);
+    }
+  }
+
+  #isNews(row) {
+    return row.classList.contains("row-unread") && row.dataset.row !== this.#openTicket;
   }
 
   #counts(counts) {
