@@ -69,7 +69,7 @@ def page(handler: Handler, rules: Rules = _PLAIN) -> Endpoint:
         site: Site = request.app.state.site
         form = Form()
         if request.method not in SAFE:
-            require_same_origin(request, site.settings.public_url)
+            require_same_origin(request, site.settings)
             if rules.files and length(request) > PLAIN_FORM:
                 await to_thread.run_sync(
                     _admit_large, site, request, rules.area, limiter=site.page_threads

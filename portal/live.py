@@ -160,7 +160,7 @@ async def live(socket: WebSocket) -> None:
     site: Site = socket.app.state.site
     hub: Hub = socket.app.state.hub
     try:
-        require_same_origin(socket, site.settings.public_url)
+        require_same_origin(socket, site.settings)
     except CallerError:
         await socket.close(POLICY_VIOLATION)
         return

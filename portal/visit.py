@@ -243,16 +243,27 @@ def csrf_of(stranger: str) -> str:
     return hashlib.sha256(b"csrf\0" + stranger.encode()).hexdigest()
 
 
-def require_same_origin(request: HTTPConnection, public_url: str) -> None:
+def require_same_origin(request: HTTPConnection, settings: PortalSettings) -> None:
     """Raise Refused where a browser says that another site sends the request."""
     site = request.headers.get("sec-fetch-site")
     if site not in (None, "same-origin", "none"):
         raise Refused
     origin = request.headers.get("origin")
-    # The public address too: a proxy in front may pass another Host on.
-    ours = (request.headers.get("host"), urlsplit(public_url).netloc)
-    if origin is not None and urlsplit(origin).netloc not in ours:
+    # Compared whole and never taken apart: `null` and nonsense are nobody's.
+    if origin is not None and origin.lower() not in _our_origins(request, settings):
         raise Refused
+
+
+def _our_origins(request: HTTPConnection, settings: PortalSettings) -> set[str]:
+    host = request.headers.get("host", "").lower()
+    # A proxy in front may speak https where we are spoken to by http.
+    schemes = ("https",) if settings.secure else ("http", "https")
+    ours = {f"{scheme}://{host}" for scheme in schemes if host}
+    if settings.public_url:
+        # It may also pass another Host on.
+        public = urlsplit(settings.public_url)
+        ours.add(f"{public.scheme}://{public.netloc}".lower())
+    return ours
 
 
 def require_token(visit: Visit) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from core import logins, passwords
 from core.model import Identity, IdentityKind, LoginSession
 from tests.integration.conftest import People
-from tests.portal_kit import LOGINS
+from tests.portal_kit import LOGINS, Browser, TestSettings, serving
 from tests.world import PASSWORD, World
 
 Wait = Callable[[timedelta], None]
@@ -36,6 +38,9 @@ def test_a_form_without_the_pages_token_is_refused(people: People, who: str) -> 
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://["},
+        {"Origin": "https://rtpec.example.evil.example"},
     ],
 )
 def test_a_form_from_another_site_is_refused(
@@ -44,18 +49,40 @@ def test_a_form_from_another_site_is_refused(
     received = world.mail()
     giulia = people("giulia")
     url = f"/richieste/{received.conversation_id}"
-    data = {"text": "x", "client_id": "0", "csrf": giulia.csrf(url)}
+    data = {"text": "x", "client_id": str(uuid4()), "csrf": giulia.csrf(url)}
     assert giulia.client.post(url, data=data, headers=headers).status_code == 400
     assert len(world.texts(received.conversation_id)) == 1
 
 
-def test_the_socket_is_refused_to_another_site(people: People) -> None:
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://["])
+def test_the_socket_is_refused_to_another_site(people: People, origin: str) -> None:
     from websockets.exceptions import InvalidStatus  # noqa: PLC0415 - only here
     from websockets.sync.client import connect  # noqa: PLC0415
 
     address = people("giulia").address
     with pytest.raises(InvalidStatus):
-        connect(f"ws://{address}/live", additional_headers={"Origin": "https://evil.example"})
+        connect(f"ws://{address}/live", additional_headers={"Origin": origin})
+
+
+def test_our_own_origin_is_that_of_the_public_address_or_the_host(
+    world: World, tmp_path: Path
+) -> None:
+    received = world.mail()
+    url = f"/richieste/{received.conversation_id}"
+    settings = TestSettings(tmp_path, public_url="http://aiuto.example/")
+    with serving(world.store, settings) as server:
+        giulia = Browser(server.address)
+        giulia.sign_in("giulia")
+        for origin, status in (
+            (f"http://{server.address}", 303),
+            ("http://aiuto.example", 303),
+            ("https://aiuto.example", 400),
+            ("http://aiuto.example:81", 400),
+        ):
+            data = {"text": "x", "client_id": str(uuid4()), "csrf": giulia.csrf(url)}
+            answer = giulia.client.post(url, data=data, headers={"Origin": origin})
+            assert answer.status_code == status, origin
+        giulia.close()
 
 
 def test_a_wrong_name_and_a_wrong_password_are_told_alike(people: People) -> None:
