@@ -49,6 +49,8 @@ class Handler:
     """How many tries before it is set aside; None: five days, as mail."""
     together: bool
     """Whether many may be recorded in one transaction (not where `think` changed the world)."""
+    locks: Callable[[Any], int] = lambda _: 0
+    """By a thought, the row that recording it holds to the end: a batch takes them in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ def job_list(courier: Courier) -> Mapping[str, Handler]:
             failed=intake.failed,
             attempts=5,
             together=True,
+            locks=_desk_of,
         ),
         notifications.DELIVER: Handler(
             think=courier.think,
@@ -79,6 +82,11 @@ def job_list(courier: Courier) -> Mapping[str, Handler]:
             together=False,
         ),
     }
+
+
+def _desk_of(read: intake.Read | None) -> int:
+    # A Ticket that opens takes the Desk's next number.
+    return read.desk_id if read else 0
 
 
 RECURRING: tuple[Recurring, ...] = (

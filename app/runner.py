@@ -98,6 +98,8 @@ class Runner:
                 self._fail(job, handler, fault)
         if not ready:
             return
+        # Two workers that record the same rows in different orders would wait for each other.
+        ready.sort(key=lambda one: one[1].locks(one[2]))
         try:
             with self._store.begin() as session:
                 now = clock.now()
