@@ -190,8 +190,7 @@ def long_poll(endpoint: Endpoint) -> Endpoint:
     async def waiting(request: Request) -> Response:
         hub: Hub = request.app.state.hub
         response = await endpoint(request)
-        wait = request.query_params.get("wait", "")
-        with anyio.move_on_after(min(int(wait), LONGEST_POLL) if wait.isdecimal() else 0):
+        with anyio.move_on_after(_seconds(request.query_params.get("wait", ""))):
             while response.status_code == OK and not json.loads(bytes(response.body))["messages"]:
                 await hub.anything()
                 await anyio.sleep(POLL_PAUSE)
@@ -199,6 +198,11 @@ def long_poll(endpoint: Endpoint) -> Endpoint:
         return response
 
     return waiting
+
+
+def _seconds(text: str) -> int:
+    plain = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+    return min(int(text), LONGEST_POLL) if plain else 0
 
 
 async def _serve(hub: Hub, connection: Connection) -> None:

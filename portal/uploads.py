@@ -28,7 +28,7 @@ PLAIN_FORM = 512 * 1024
 _UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _TYPE = re.compile(r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}$")
 _LONGEST_NAME = 150
-_LONGEST_LENGTH = len("999999999999999999")
+_LONGEST_NUMBER = len("999999999999999999")
 
 
 class TooLarge(CallerError):
@@ -47,8 +47,12 @@ class Form:
         return self.values.get(name, [""])[0]
 
     def numbers(self, name: str) -> list[int]:
-        """Return the values of a field that are whole numbers."""
-        return [int(one) for one in self.values.get(name, []) if one.isascii() and one.isdigit()]
+        """Return the values of a field that are whole numbers of a row; all else is left out."""
+        return [
+            int(one)
+            for one in self.values.get(name, [])
+            if one.isascii() and one.isdigit() and len(one) <= _LONGEST_NUMBER
+        ]
 
     def files(self, limits: Attachments) -> list[File]:
         """Return the files, ready to be attached; raises CallerError beyond the Desk's limits."""
@@ -85,7 +89,7 @@ def length(request: Request) -> int:
     named = request.headers.get("content-length")
     if named is None:
         return PLAIN_FORM + TOGETHER
-    if not (named.isascii() and named.isdigit() and len(named) <= _LONGEST_LENGTH):
+    if not (named.isascii() and named.isdigit() and len(named) <= _LONGEST_NUMBER):
         raise HTTPException(400)
     return int(named)
 

@@ -290,7 +290,10 @@ def cookie_of(kind: Kind) -> str:
 
 def safe_next(url: str, otherwise: str) -> str:
     """Return an address of ours to go to after signing in, never somebody else's."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return otherwise
     ours = url.startswith("/") and not url.startswith(("//", "/\\"))
     plain = not (parts.scheme or parts.netloc) and url.isprintable() and "\\" not in url
     return url if ours and plain else otherwise

@@ -103,6 +103,19 @@ def test_numbers_that_no_row_has_are_not_found(people: People) -> None:
         assert anna.get(f"/allegati/{number}").status_code == 404, number
 
 
+@pytest.mark.parametrize("digits", ["9" * 5_000, "9" * 30, "²"])
+def test_numbers_beyond_all_bounds_are_no_fault_of_ours(
+    people: People, world: World, digits: str
+) -> None:
+    received = world.mail()
+    giulia, anna = people("giulia"), people("anna")
+    polled = f"/richieste/{received.conversation_id}/messaggi?after=0&wait={digits}"
+    assert giulia.get(polled).status_code == 200
+    here = f"/console/ticket/{received.ticket_id}"
+    assert anna.write(f"{here}/messaggi", "x", page=here, reuse=digits).status_code == 201
+    assert people("").get("/accedi?next=//[").status_code == 200
+
+
 def test_a_form_that_is_too_large_is_refused(people: People) -> None:
     visitor = people("")
     token = visitor.csrf("/accedi")

@@ -217,6 +217,7 @@ def test_a_wrong_change_of_password_says_why(
         ("https://evil.example/", "/richieste"),
         ("//evil.example/", "/richieste"),
         ("/\\evil.example", "/richieste"),
+        ("//[", "/richieste"),
         ("/x\r\nSet-Cookie: a=b", "/richieste"),
     ],
 )
