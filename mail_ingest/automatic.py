@@ -66,7 +66,7 @@ def _is_own(signs: Signs) -> bool:
 def _is_bounce(signs: Signs) -> bool:
     if signs.content_type == "multipart/report":
         return signs.report_type != "disposition-notification"
-    return bool(_MACHINE.match(signs.from_address)) or "x-failed-recipients" in signs.headers
+    return "x-failed-recipients" in signs.headers
 
 
 def _is_receipt(signs: Signs) -> bool:
@@ -74,9 +74,7 @@ def _is_receipt(signs: Signs) -> bool:
 
 
 def _is_out_of_office(signs: Signs) -> bool:
-    if any(name in signs.headers for name in _REPLY_HEADERS):
-        return True
-    return bool(_OUT_OF_OFFICE.match(signs.subject))
+    return any(name in signs.headers for name in _REPLY_HEADERS)
 
 
 def _is_auto_submitted(signs: Signs) -> bool:
@@ -97,6 +95,14 @@ def _is_bulk(signs: Signs) -> bool:
     return signs.headers.token("precedence") in _BULK
 
 
+def _sounds_away(signs: Signs) -> bool:
+    return bool(_OUT_OF_OFFICE.match(signs.subject))
+
+
+def _is_named_as_machine(signs: Signs) -> bool:
+    return bool(_MACHINE.match(signs.from_address))
+
+
 Rule = Callable[[Signs], bool]
 
 #: Order matters: the code that says most comes first.
@@ -109,4 +115,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("null-sender", _has_null_sender),
     ("list", _is_from_list),
     ("precedence", _is_bulk),
+    ("subject", _sounds_away),
+    ("machine-name", _is_named_as_machine),
 )
+
+#: Reasons that a person's mail may have as well: somebody asks how a "Fuori ufficio" is set up,
+#: or writes as postmaster. It is read like any mail, but nothing automatic answers it.
+WRITTEN_BY_PEOPLE = frozenset({"list", "precedence", "subject", "machine-name"})

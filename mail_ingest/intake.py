@@ -41,6 +41,7 @@ from core.model import (
 from core.ports import ports
 from core.requesters import Known
 from mail_ingest.addresses import normalise
+from mail_ingest.automatic import WRITTEN_BY_PEOPLE
 from mail_ingest.parse import MailTooComplex, ParsedMail, parse
 from mail_ingest.quoting import new_part
 
@@ -83,8 +84,6 @@ MAX_ADDRESS = 320
 MAX_ID = 998
 #: People in copy of one mail that take part from then on.
 COPIES_KEPT = 20
-#: Codes of automatic mail that a person may have written: a Ticket yes, an automatic answer no.
-WRITTEN_BY_PEOPLE = frozenset({"list", "precedence"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +196,8 @@ def _too_complex(_: Session, read: Read, __: Match | None, ___: datetime) -> End
 
 def _own(session: Session, read: Read, _: Match | None, __: datetime) -> End | None:
     """A mail of ours that came back: answering it would be a loop."""
+    if read.admitted:
+        return None
     if read.parsed.x_loop or ports(session).desks.by_address(read.sender) is not None:
         return End(Disposition.IGNORED, "È una nostra mail tornata indietro.")
     return None
@@ -258,7 +259,7 @@ def _unregistered(session: Session, read: Read, match: Match | None, now: dateti
         notifications.tell_how_to_register(
             session, desk, read.desk_id, read.sender, answers=read.message_id, now=now
         )
-    return End(Disposition.HELD, f"{read.sender or 'Il mittente'} non è registrato a questo desk.")
+    return End(Disposition.HELD, f"{read.sender or 'Il mittente'} non è registrato a questo sportello.")
 
 
 #: What can end a mail before it becomes a Message, first that applies.
@@ -375,11 +376,12 @@ def _requester(session: Session, read: Read, *, now: datetime) -> Known:
 
 def _answers_to(session: Session, read: Read) -> str | None:
     """Where answers go: as the sender asks, unless that is nowhere or one of our own mailboxes."""
-    asked = normalise(read.parsed.reply_to or "")
-    usable = "@" in asked and len(asked) <= MAX_ADDRESS
-    if usable and ports(session).desks.by_address(asked) is None:
-        return asked
-    return read.sender if "@" in read.sender else None
+    desks = ports(session).desks
+    for asked in (normalise(read.parsed.reply_to or ""), read.sender):
+        usable = "@" in asked and len(asked) <= MAX_ADDRESS
+        if usable and desks.by_address(asked) is None:
+            return asked
+    return None
 
 
 def _incoming(

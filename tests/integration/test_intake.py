@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from core import mailbox, operators, replay
+from core import mailbox, operators, outbox, replay
 from core.errors import NotAllowed, NotPossible
 from core.model import (
     Attachment,
@@ -200,7 +200,7 @@ def test_a_list_may_carry_a_person_but_gets_no_automatic_mail(
     ("headers", "envelope_from"),
     [
         ({"Auto_Submitted": "auto-replied"}, GIULIA),
-        ({"subject": "Risposta automatica: Accesso"}, GIULIA),
+        ({"subject": "Risposta automatica: Accesso", "X_Autoreply": "yes"}, GIULIA),
         ({}, ""),
     ],
 )
@@ -212,6 +212,48 @@ def test_automatic_mail_opens_nothing_and_gets_no_answer(
     assert line.auto_reason
     assert mailroom.tickets() == []
     assert mailroom.outgoing() == mailroom.outgoing(suppressed=True) == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "subject"),
+    [
+        (GIULIA, "Risposta automatica non funziona"),
+        (GIULIA, "Fuori ufficio: come si imposta?"),
+        ("postmaster@comune.prato.example", "Accesso"),
+    ],
+)
+def test_what_only_sounds_automatic_is_a_ticket_that_nothing_answers(
+    mailroom: Mailroom, sender: str, subject: str
+) -> None:
+    line = mailroom.arrive(mailroom.mail(sender, subject=subject))
+    assert line.disposition is Disposition.ACCEPTED
+    assert len(mailroom.tickets()) == 1
+    assert mailroom.outgoing() == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"sender": "Assistenza <assistenza@kybernes.example>"},
+    ],
+)
+def test_an_ignored_mail_that_an_operator_admits_is_a_ticket(
+    mailroom: Mailroom, parts: dict[str, str]
+) -> None:
+    line = mailroom.arrive(mailroom.mail(**parts))
+    assert line.disposition is Disposition.IGNORED
+    with mailroom.store.begin() as session:
+        raw = session.get_one(RawMail, line.id)
+        raw.disposition = Disposition.WAITING
+        outbox.put(
+            session, mailbox.PROCESS, {"raw": raw.id, "admitted": True}, now=mailroom.world.now
+        )
+    mailroom.process()
+    assert mailroom.ledger()[-1].disposition is Disposition.ACCEPTED
+    [ticket] = mailroom.tickets()
+    assert ticket.contact_email in (GIULIA, None)
+    assert mailroom.outgoing() == []
 
 
 def test_out_of_office_on_a_ticket_is_a_line_of_its_timeline(mailroom: Mailroom) -> None:
