@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Mapping, Sequence
+from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Any
 
@@ -156,7 +157,7 @@ def decoded(value: str) -> str:
     plain = " ".join(value.split())
     try:
         return str(make_header(decode_header(plain)))
-    except (ValueError, LookupError, UnicodeError):
+    except (HeaderParseError, ValueError, LookupError):
         return plain
 
 

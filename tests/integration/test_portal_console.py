@@ -215,11 +215,14 @@ def test_a_list_shows_what_belongs_to_it(
     assert [int(number) - 9630 for number in numbers(page)] == found
 
 
-def hold(world: World, desk: str, disposition: Disposition) -> int:
+RAW = b"From: x@y.example\r\nSubject: =?utf-8?q?Perch=C3=A9?=\r\n\r\n<b>ciao</b>\r\n"
+
+
+def hold(world: World, desk: str, disposition: Disposition, raw: bytes = RAW) -> int:
     """Put a mail into the ledger as if it had come to that end."""
     arrival = Arrival(
         desk_id=world.desk_ids[desk],
-        raw=b"From: x@y.example\r\nSubject: =?utf-8?q?Perch=C3=A9?=\r\n\r\n<b>ciao</b>\r\n",
+        raw=raw,
         fingerprint=uuid4().hex * 2,
         recipient="hdintesa@advalia.com",
         envelope_from="x@y.example",
@@ -228,13 +231,22 @@ def hold(world: World, desk: str, disposition: Disposition) -> int:
     )
     with world.store.begin() as session:
         mailbox.spool(session, [arrival], now=world.now)
-        raw = session.query(RawMail).order_by(RawMail.id.desc()).first()
-        assert raw is not None
+        line = session.query(RawMail).order_by(RawMail.id.desc()).first()
+        assert line is not None
         facts = MailFacts(from_address="x@y.example", subject="Perché")
         mailbox.settle(
-            session, raw.id, disposition, reason="mittente ignoto", facts=facts, now=world.now
+            session, line.id, disposition, reason="mittente ignoto", facts=facts, now=world.now
         )
-        return raw.id
+        return line.id
+
+
+@pytest.mark.parametrize("subject", [b"=?utf-8?B?a?=", b"=?x?q?a?=", b"=?utf-8?B?/w==?=", b"\xff"])
+def test_a_broken_subject_is_shown_as_it_came(people: People, world: World, subject: bytes) -> None:
+    raw = b"Subject: " + subject + b"\r\n\r\nciao\r\n"
+    raw_id = hold(world, "condafne", Disposition.HELD, raw)
+    shown = people("bruno").get(f"/console/posta/{raw_id}")
+    assert shown.status_code == 200
+    assert "ciao" in shown.text
 
 
 def test_a_held_mail_is_read_and_admitted(people: People, world: World) -> None:
