@@ -115,9 +115,14 @@ def _strict(data: bytes, codec: str) -> str | None:
         return None
     if codec.startswith("utf-"):
         text = text.removeprefix("\ufeff")
-        if codec != "utf-8":  # utf-7 and utf-16 can bring half of a pair, which nobody can store
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if codec != "utf-8":
+            text = _whole_pairs(text)
     return text
+
+
+def _whole_pairs(text: str) -> str:
+    """Replace half pairs, which utf-7 and utf-16 can bring and nobody can store."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _mend(data: bytes, codec: str | None) -> str:
@@ -126,7 +131,7 @@ def _mend(data: bytes, codec: str | None) -> str:
         return data.decode("cp1252", "replace")
     for name in (codec or "utf-8", "cp1252"):
         try:
-            return data.decode(name, _MEND)
+            return _whole_pairs(data.decode(name, _MEND))
         except (UnicodeError, LookupError, ValueError):
             continue
     return data.decode("latin-1")

@@ -111,6 +111,7 @@ def test_parse_never_raises_on_noise(raw: bytes) -> None:
 
 @_CALM
 @given(_MAILS, st.sampled_from(["utf-8", "utf-7", "hz", "gb2312", "x", "", "iso-2022-jp"]))
+@example(b"+2AA-\x80", "utf-7")
 def test_the_small_readers_never_raise(raw: bytes, label: str) -> None:
     decode_text(raw, label).encode()
     decode_header(raw, label).encode()
