@@ -17,6 +17,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from mail_ingest.automatic import LOOP_HEADER
+from mail_ingest.sendable import ascii_address, sendable_id
 
 #: Ids kept in References: the first, which names the thread, and the latest.
 MAX_REFERENCES = 20
@@ -31,8 +32,6 @@ _PIECE = 60
 _BROKEN = re.compile(r"[\r\n\x00]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
-_ADDRESS = re.compile(r'(?:[^\s<>()\[\]:;,@"\\]+|"(?:[^"\\\r\n]|\\[^\r\n])*")@[^\s<>(),;:@"\\]+')
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 #: A 7-bit line as it is: printable, tabs, and not over the length that all servers take.
@@ -72,7 +71,10 @@ def compose(  # noqa: PLR0913 - a mail has that many parts; all are keyword-only
     `automatic` marks it as written by the product and adds `loop_stamp`. Message ids carry their
     angle brackets. `references` is the whole chain, oldest first, `in_reply_to` last or not in it.
 
-    Raises ValueError, naming the header, when a value holds CR, LF or NUL, or is no address or id.
+    Others' ids that no mail can carry are left out: an answer is worth more than its thread.
+
+    Raises ValueError, naming the header, when another value holds CR, LF or NUL, or is no address
+    or id.
     """
     head = [
         ("From", _mailbox(sender_name, sender, "From")),
@@ -81,15 +83,18 @@ def compose(  # noqa: PLR0913 - a mail has that many parts; all are keyword-only
         ("Date", format_datetime(date)),
         ("Message-ID", _id(message_id, "Message-ID")),
     ]
+    is_reply = bool(in_reply_to)
+    if in_reply_to and not sendable_id(in_reply_to):
+        in_reply_to = None
     if in_reply_to:
-        head.append(("In-Reply-To", _id(in_reply_to, "In-Reply-To")))
+        head.append(("In-Reply-To", in_reply_to))
     chain = _chain(references, in_reply_to)
     if chain:
         head.append(("References", "\r\n ".join(chain)))
     if reply_to:
         head.append(("Reply-To", _address(reply_to, "Reply-To")))
     if automatic:
-        head += _automatic(loop_stamp, is_reply=bool(in_reply_to))
+        head += _automatic(loop_stamp, is_reply=is_reply)
     head.append(("MIME-Version", "1.0"))
     lines = [f"{name}: {value}" for name, value in head]
     return (
@@ -107,7 +112,7 @@ def _automatic(loop_stamp: str, *, is_reply: bool) -> list[tuple[str, str]]:
 
 def _chain(references: Sequence[str], in_reply_to: str | None) -> list[str]:
     """The ids of References, each once, capped: the oldest stays, then the newest."""
-    ids = dict.fromkeys(_id(reference, "References") for reference in references)
+    ids = dict.fromkeys(reference for reference in references if sendable_id(reference))
     if in_reply_to:
         ids.pop(in_reply_to, None)
         ids[in_reply_to] = None
@@ -132,24 +137,16 @@ def _plain(value: str, header: str) -> str:
 
 
 def _id(value: str, header: str) -> str:
-    _checked(value, header)
-    if len(value) > HARD_LINE - 20 or not _MESSAGE_ID.fullmatch(value):
+    if not sendable_id(value):
         raise ValueError(f"{header} must be a message id in angle brackets")
     return value
 
 
 def _address(value: str, header: str) -> str:
-    """An addr-spec in ASCII; a domain with other letters is written in its IDNA form."""
-    _checked(value, header)
-    if not _ADDRESS.fullmatch(value) or _CONTROL.search(value) or len(value) > 320:  # noqa: PLR2004 - 64 + @ + 255 of RFC 5321
-        raise ValueError(f"{header} must be one e-mail address")
-    local, _, domain = value.rpartition("@")
-    if not local.isascii():
-        raise ValueError(f"{header} has letters before the @ that mail servers do not take")
     try:
-        return value if domain.isascii() else f"{local}@{domain.encode('idna').decode('ascii')}"
-    except UnicodeError as error:
-        raise ValueError(f"{header} has a domain that does not exist") from error
+        return ascii_address(value)
+    except ValueError as error:
+        raise ValueError(f"{header} {error}") from error
 
 
 def _mailbox(name: str, address: str, header: str) -> str:

@@ -16,6 +16,7 @@ from core.model import Attachment, Delivery, DeliveryState, Desk, Fact
 from core.ports import ports
 from core.timeline import Change
 from mail_ingest.compose import OutFile, compose
+from mail_ingest.sendable import ascii_address
 from mail_ingest.sender import Mailer, MailOut, Refused, Sent, Uncertain, Unreachable
 
 #: Seconds during which a channel that is down is not knocked at again.
@@ -113,8 +114,9 @@ class Courier:
                 )
             except ValueError as fault:
                 raise Permanent(f"the mail cannot be written: {fault}") from fault
-            envelope_from = "" if delivery.automatic else desk.address
-            return Letter(delivery.id, envelope_from, delivery.recipient, raw)
+            # The envelope says what the header says: servers without SMTPUTF8 take no other domain.
+            envelope_from = "" if delivery.automatic else ascii_address(desk.address)
+            return Letter(delivery.id, envelope_from, ascii_address(delivery.recipient), raw)
 
     def _send(self, letter: Letter) -> None:
         if self._mailer is None:

@@ -44,6 +44,7 @@ from mail_ingest.addresses import normalise
 from mail_ingest.automatic import WRITTEN_BY_PEOPLE
 from mail_ingest.parse import MailTooComplex, ParsedMail, parse
 from mail_ingest.quoting import new_part
+from mail_ingest.sendable import MAX_ADDRESS, sendable_address
 
 _RAW = table(RawMail)
 _DESK = table(Desk)
@@ -78,8 +79,6 @@ _LOOK_ALIKE = _SAME_WORDS.where(
     _RAW.c.message_id.is_(None), _RAW.c.from_address == bindparam("sender")
 )
 
-#: Characters of an address (RFC 5321 section 4.5.3.1 allows 64 + 1 + 255).
-MAX_ADDRESS = 320
 #: Octets of a Message-ID: what is longer cannot be found again, PostgreSQL would not index it.
 MAX_ID = 998
 #: People in copy of one mail that take part from then on.
@@ -255,11 +254,14 @@ def _unregistered(session: Session, read: Read, match: Match | None, now: dateti
         return None
     if read.sender and requesters.registered(session, IdentityKind.EMAIL, read.sender):
         return None
-    if read.sender and read.parsed.auto_reason is None and not read.parsed.wants_no_reply:
+    silent = read.parsed.auto_reason is not None or read.parsed.wants_no_reply
+    if sendable_address(read.sender) and not silent:
         notifications.tell_how_to_register(
             session, desk, read.desk_id, read.sender, answers=read.message_id, now=now
         )
-    return End(Disposition.HELD, f"{read.sender or 'Il mittente'} non è registrato a questo sportello.")
+    return End(
+        Disposition.HELD, f"{read.sender or 'Il mittente'} non è registrato a questo sportello."
+    )
 
 
 #: What can end a mail before it becomes a Message, first that applies.
@@ -378,8 +380,7 @@ def _answers_to(session: Session, read: Read) -> str | None:
     """Where answers go: as the sender asks, unless that is nowhere or one of our own mailboxes."""
     desks = ports(session).desks
     for asked in (normalise(read.parsed.reply_to or ""), read.sender):
-        usable = "@" in asked and len(asked) <= MAX_ADDRESS
-        if usable and desks.by_address(asked) is None:
+        if sendable_address(asked) and desks.by_address(asked) is None:
             return asked
     return None
 
@@ -441,9 +442,7 @@ def _add_copies(session: Session, read: Read, conversation_id: int) -> None:
     copies = {
         normalise(one.address)
         for one in (*read.parsed.to, *read.parsed.cc)
-        if "@" in one.address
-        and len(one.address) <= MAX_ADDRESS
-        and desks.by_address(one.address) is None
+        if sendable_address(normalise(one.address)) and desks.by_address(one.address) is None
     } - {read.sender}
     for address in sorted(copies)[:COPIES_KEPT]:
         conversations.add_participant(session, conversation_id, ParticipantKind.CC, address=address)

@@ -102,6 +102,15 @@ def test_an_answer_comes_from_the_desk_with_its_files(post: Post) -> None:
     assert mail["Auto-Submitted"] is None
 
 
+def test_the_envelope_names_a_domain_as_the_header_does(post: Post) -> None:
+    raw = post.mailroom.mail("anna@x.example").replace(
+        b"@x.example", "@citt\u00e0.example".encode()
+    )
+    post.mailroom.arrive(raw)
+    post.run()
+    assert post.far_end.got[-1][1] == "anna@xn--citt-0na.example"
+
+
 def test_a_refusal_for_good_is_given_up_and_shown(post: Post) -> None:
     delivery = post.run(Refused(550, "no such\0 user", permanent=True))
     reason = "550 no such\N{REPLACEMENT CHARACTER} user"

@@ -351,6 +351,17 @@ def test_answers_go_where_the_sender_asks_unless_that_is_us(mailroom: Mailroom) 
     ]
 
 
+@pytest.mark.parametrize(
+    "asked", ["ufficio@", "@comune.prato.example", "\u00e8@x.example", "a@b@c"]
+)
+def test_answers_go_to_the_sender_where_none_can_go_where_they_ask(
+    mailroom: Mailroom, asked: str
+) -> None:
+    mailroom.arrive(mailroom.mail(X_Ask="1").replace(b"X-Ask: 1", f"Reply-To: {asked}".encode()))
+    [ticket] = mailroom.tickets()
+    assert ticket.contact_email == GIULIA
+
+
 def test_people_in_copy_get_the_answers_but_no_automatic_mail(mailroom: Mailroom) -> None:
     mailroom.arrive(mailroom.mail(to=f"{RTPEC}, capo@comune.prato.example", Cc=f"{GIULIA}, {SARA}"))
     assert recipients(mailroom.outgoing()) == [GIULIA]

@@ -160,7 +160,6 @@ def test_the_answered_mail_closes_the_chain() -> None:
         "recipient",
         "subject",
         "message_id",
-        "in_reply_to",
         "reply_to",
         "loop_stamp",
     ],
@@ -172,10 +171,20 @@ def test_refuses_line_breaks_in_headers(field: str, bad: str) -> None:
 
 @pytest.mark.parametrize("bad", ["a\r\nX: y", "<a@x>\r\n <b@x>", "a@x", "<a b@x>", "<>"])
 def test_refuses_what_is_no_message_id(bad: str) -> None:
-    with pytest.raises(ValueError, match="References"):
-        make(references=[bad])
     with pytest.raises(ValueError, match="Message-ID"):
         make(message_id=bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["a\r\nBcc: x@y.example", "<\x01@x.example>", "<\u00e8@x.example>", f"<{'i' * 990}@x.example>"],
+)
+def test_ids_of_others_that_no_mail_can_carry_are_left_out(bad: str) -> None:
+    raw = make(references=["<a@x.example>", bad], in_reply_to=bad, automatic=True)
+    fit_for_the_wire(raw)
+    read = parse(raw)
+    assert (read.in_reply_to, read.references) == (None, ("<a@x.example>",))
+    assert read.auto_submitted == "auto-replied"
 
 
 @pytest.mark.parametrize(
