@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core import contents, outbox, timeline
 from core.access import require_answering
 from core.errors import NotPossible, Transient
-from core.model import Content, Disposition, Fact, Operator, RawMail, table
+from core.model import Content, Conversation, Disposition, Fact, Operator, RawMail, table
 from core.ports import ports
 from core.timeline import Change
 
@@ -135,12 +135,19 @@ def give_up(session: Session, raw_id: int, *, reason: str, now: datetime) -> Non
 
 def retry(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
     """Process a mail again that was set aside."""
-    _back_to_work(session, line, operator, Disposition.GIVEN_UP, admitted=False, now=now)
+    _back_to_work(session, line, operator, (Disposition.GIVEN_UP,), admitted=False, now=now)
 
 
 def admit(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
-    """Let a held mail in: it becomes a Message where it waited to go, or opens a Ticket."""
-    _back_to_work(session, line, operator, Disposition.HELD, admitted=True, now=now)
+    """Let a held or ignored mail in: it becomes a Message where it would go, or opens a Ticket.
+
+    Raises NotAllowed to whom may not answer there, too: the Conversation may be another Desk's.
+    """
+    if line.conversation_id is not None:
+        there = session.get_one(Conversation, line.conversation_id)
+        require_answering(operator, there.desk_id)
+    let_in = (Disposition.HELD, Disposition.IGNORED)
+    _back_to_work(session, line, operator, let_in, admitted=True, now=now)
 
 
 def refuse(session: Session, line: RawMail, operator: Operator, *, now: datetime) -> None:
@@ -158,7 +165,7 @@ def _back_to_work(
     session: Session,
     line: RawMail,
     operator: Operator,
-    expected: Disposition,
+    expected: tuple[Disposition, ...],
     *,
     admitted: bool,
     now: datetime,
@@ -167,11 +174,11 @@ def _back_to_work(
     session.refresh(line, with_for_update={"of": RawMail})
     if line.disposition is Disposition.WAITING:
         return
-    if line.disposition is not expected:
+    if line.disposition not in expected:
         raise NotPossible("Questa mail è già stata sistemata.")
-    line.disposition = Disposition.WAITING
+    old, line.disposition = line.disposition, Disposition.WAITING
     outbox.put(session, PROCESS, {"raw": line.id, "admitted": admitted}, now=now)
-    _record(session, line, timeline.actor(operator), expected, now=now)
+    _record(session, line, timeline.actor(operator), old, now=now)
 
 
 def _record(
