@@ -118,9 +118,10 @@ class Hub:
         """Renew a row for an Operator who has just read it elsewhere; for any thread."""
         self._soon(self._wake_operator, operator_id, conversation_id)
 
-    async def anything(self) -> None:
-        """Return after the next change."""
-        await self._anything.wait()
+    @property
+    def next_change(self) -> asyncio.Event:
+        """What the next change sets; who reads and then waits takes it before reading."""
+        return self._anything
 
     def add(self, connection: Connection) -> None:
         """Let a connection hear of changes."""
@@ -189,11 +190,13 @@ def long_poll(endpoint: Endpoint) -> Endpoint:
 
     async def waiting(request: Request) -> Response:
         hub: Hub = request.app.state.hub
+        change = hub.next_change
         response = await endpoint(request)
         with anyio.move_on_after(_seconds(request.query_params.get("wait", ""))):
             while response.status_code == OK and not json.loads(bytes(response.body))["messages"]:
-                await hub.anything()
+                await change.wait()
                 await anyio.sleep(POLL_PAUSE)
+                change = hub.next_change
                 response = await endpoint(request)
         return response
 

@@ -8,11 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from websockets.exceptions import ConnectionClosed
 
+from core.changes import Changes
 from core.model import Delivery, DeliveryState, Fact, ReadMark
 from core.timeline import SYSTEM, Change, record
 from portal import live as live_module
@@ -227,6 +232,22 @@ def test_a_page_without_sockets_polls(people: People, world: World) -> None:
     assert [one["seq"] for one in messages] == [2]
     assert time.monotonic() - began < 10
     timer.join()
+
+
+def test_a_change_during_a_poll_is_not_missed(portal: Server) -> None:
+    hub, looks = live_module.Hub(portal.hub.site, Changes(portal.hub.site.store)), 0
+
+    async def endpoint(_: Request) -> Response:
+        nonlocal looks
+        looks += 1
+        # What comes after the look and before its answer is a change like any other.
+        hub._wake(frozenset({1}))  # noqa: SLF001 - that very moment
+        return JSONResponse({"messages": [] if looks == 1 else ["eccomi"]})
+
+    state = SimpleNamespace(state=SimpleNamespace(hub=hub))
+    request = Request({"type": "http", "headers": [], "query_string": b"wait=3", "app": state})
+    response = anyio.run(live_module.long_poll(endpoint), request)
+    assert b"eccomi" in bytes(response.body)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ const PONG_WITHIN = 10_000;
 // A proxy that blocks sockets refuses at once, every time: after these many the page asks by GET.
 const REFUSALS_BEFORE_POLLING = 3;
 const POLL_PAUSE = 3_000;
+// Seconds that the server may hold such a request while there is nothing new.
+const POLL_WAIT = 25;
 const GAP_PAUSE = 2_000;
 
 export class Live extends EventTarget {
@@ -138,13 +140,12 @@ export class Live extends EventTarget {
     clearTimeout(this.#pongTimer);
     this.#pongTimer = 0;
     if (frame.type === "message") this.accept(frame);
-    else if (frame.type === "bye") this.#bye(frame.reason);
+    else if (frame.type === "bye") this.#bye();
     else if (frame.type !== "pong") this.#emit(frame.type, frame);
   }
 
-  // "restart": the server is going down and comes back. Anything else: this session may not listen.
-  #bye(reason) {
-    if (reason === "restart") return;
+  // This session may not listen any more. A server that restarts only closes: see #lost.
+  #bye() {
     this.#ended = true;
     this.#emit("state", "ended");
     this.#close();
@@ -190,20 +191,19 @@ export class Live extends EventTarget {
     if (this.#polling) return;
     this.#polling = true;
     while (this.#polling) {
-      const asked = [...this.#streams].map(([id, stream]) => this.#fetchMessages(id, stream));
+      const asked = [...this.#streams].map(([id, stream]) => this.#fetchMessages(id, stream, POLL_WAIT));
       const failed = (await Promise.allSettled(asked)).some((answer) => answer.status === "rejected");
       if (this.#polling) this.#emit("state", failed ? "lost" : "open");
       await new Promise((done) => setTimeout(done, POLL_PAUSE));
     }
   }
 
-  async #fetchMessages(conversation, stream) {
+  async #fetchMessages(conversation, stream, wait = 0) {
     if (!stream.messagesUrl) return;
     const url = new URL(stream.messagesUrl, location.href);
     url.searchParams.set("after", stream.after);
-    const headers = { Accept: "application/json" };
-    if (this.#token) headers["X-Visitor-Token"] = this.#token;
-    const answer = await fetch(url, { headers });
+    if (wait) url.searchParams.set("wait", wait);
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
     if (!answer.ok) throw new Error(`messages: ${answer.status}`);
     // The answer is complete after the cursor, so no gap is possible: `prev` is not looked at.
     for (const { seq, html, own } of (await answer.json()).messages) this.accept({ conversation, seq, html, own });
