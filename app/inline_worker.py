@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -16,6 +18,8 @@ from core.errors import SportelloError
 
 #: Seconds that a worker sleeps at most: work that falls due later needs nobody to wake it.
 IDLE_SECONDS = 1.0
+#: Seconds that a stop waits for all threads: the supervisor kills after fifteen.
+STOP_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -24,18 +28,24 @@ class InlineWorker:
     """Worker threads of one process, and one that runs what recurs."""
 
     def __init__(self, store: Store, runner: Runner, changes: Changes, *, threads: int) -> None:
-        """Work with `threads` threads; nothing runs before `start`."""
+        """Work with `threads` threads, and one for each topic that waits for a peer.
+
+        Nothing runs before `start`.
+        """
         self._store = store
         self._runner = runner
         self._wake = threading.Condition()
         self._tick = 0
         self._stopping = False
         self._forget = changes.listen(lambda _: self._poke())
-        names = [(self._work, f"worker-{number}") for number in range(threads)]
+        shared, alone = runner.groups
         self._threads = [
-            threading.Thread(target=target, name=name, daemon=True)
-            for target, name in [*names, (self._recur, "recurring")]
+            threading.Thread(
+                target=self._work, args=(topics,), name=f"worker-{number}", daemon=True
+            )
+            for number, topics in enumerate([shared] * threads + alone)
         ]
+        self._threads.append(threading.Thread(target=self._recur, name="recurring", daemon=True))
 
     def start(self) -> None:
         """Begin to work."""
@@ -48,8 +58,9 @@ class InlineWorker:
         self._forget()
         self._stopping = True
         self._poke()
+        deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join(timeout=30)
+            thread.join(timeout=max(0.1, deadline - time.monotonic()))
         self._runner.stop()
 
     def _poke(self) -> None:
@@ -57,11 +68,11 @@ class InlineWorker:
             self._tick += 1
             self._wake.notify_all()
 
-    def _work(self) -> None:
+    def _work(self, topics: Sequence[str]) -> None:
         while not self._stopping:
             tick = self._tick
             try:
-                if self._runner.run_due():
+                if self._runner.run_due(topics):
                     continue
             except SportelloError as fault:
                 _log.warning("worker.waits", fault=str(fault))

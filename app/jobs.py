@@ -51,6 +51,8 @@ class Handler:
     """Whether many may be recorded in one transaction (not where `think` changed the world)."""
     locks: Callable[[Any], int] = lambda _: 0
     """By a thought, the row that recording it holds to the end: a batch takes them in order."""
+    own_threads: bool = False
+    """Whether it waits for a peer: then other topics must not wait behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def job_list(courier: Courier) -> Mapping[str, Handler]:
             failed=courier.failed,
             attempts=None,
             together=False,
+            own_threads=True,
         ),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -17,6 +18,10 @@ from core.outbox import Job
 
 #: Seconds between two renewals of the leases of jobs that are being worked on.
 RENEW_SECONDS = 20
+#: Claims of one entry without a set number of tries: five days of retries make some twenty.
+MOST_CLAIMS = 50
+#: Rows that a claim of work for a slow peer takes: the rest stays free for other processes.
+FEW = 2
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +38,7 @@ class Runner:
         self._store = store
         self._handlers = handlers
         self._held: dict[int, Job] = {}
+        self._paused: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="leases", daemon=True)
@@ -46,13 +52,27 @@ class Runner:
         self._stop.set()
         self._renewer.join(timeout=5)
 
-    def run_due(self) -> int:
-        """Claim what is due and run it; return how many jobs that was."""
+    @property
+    def groups(self) -> tuple[list[str], list[list[str]]]:
+        """Return the topics that share threads, and those that need threads of their own."""
+        shared = [topic for topic, handler in self._handlers.items() if not handler.own_threads]
+        return shared, [[topic] for topic in self._handlers if topic not in shared]
+
+    def run_due(self, topics: Sequence[str] | None = None) -> int:
+        """Claim what is due, of `topics` or all, and run it; return how many jobs that was.
+
+        A topic whose channel was found down is left alone until its entry's next try.
+        """
+        now = clock.now()
+        wanted = self._handlers if topics is None else topics
+        topics = [one for one in wanted if self._paused.get(one, now) <= now]
+        if not topics:
+            return 0
         with self._store.read() as session:
             # Looking costs no write lock; an idle worker must not stand in a writer's way.
             fresh, tried = outbox.waiting(session, now=clock.now())
-        done = self._claim_and_run(fresh=True) if fresh else 0
-        return done + (self._claim_and_run(fresh=False) if tried else 0)
+        done = self._claim_and_run(topics, fresh=True) if fresh else 0
+        return done + (self._claim_and_run(topics, fresh=False) if tried else 0)
 
     def run_entry(self, entry_id: int) -> bool:
         """Run one entry; False where it is not due or somebody else has it."""
@@ -61,14 +81,14 @@ class Runner:
         self._run(jobs)
         return bool(jobs)
 
-    def _claim_and_run(self, *, fresh: bool) -> int:
+    def _claim_and_run(self, topics: Sequence[str], *, fresh: bool) -> int:
         # What was tried before may have taken its worker with it, so it gets no company: a batch
         # would pay for it with an attempt each.
         limit = outbox.CLAIM if fresh else 1
+        if all(self._handlers[one].own_threads for one in topics):
+            limit = min(limit, FEW)
         with self._store.begin() as session:
-            jobs = outbox.claim(
-                session, now=clock.now(), limit=limit, topics=list(self._handlers), fresh=fresh
-            )
+            jobs = outbox.claim(session, now=clock.now(), limit=limit, topics=topics, fresh=fresh)
         self._run(jobs)
         return len(jobs)
 
@@ -84,9 +104,10 @@ class Runner:
     def _bearable(self, job: Job) -> bool:
         """Whether a job may be tried; one that never came to an end is set aside instead."""
         handler = self._handlers[job.topic]
-        if handler.attempts is None or job.attempts <= handler.attempts:
+        most = handler.attempts or MOST_CLAIMS
+        if job.attempts <= most:
             return True
-        self._fail(job, handler, Permanent(f"never came to an end in {handler.attempts} tries"))
+        self._fail(job, handler, Permanent(f"never came to an end in {most} tries"))
         return False
 
     def _run_together(self, pairs: Sequence[tuple[Job, Handler]]) -> None:
@@ -140,6 +161,8 @@ class Runner:
             since=now - job.created_at,
             now=now,
         )
+        if isinstance(fault, Transient) and fault.channel_down and retry.due_at is not None:
+            self._paused[job.topic] = retry.due_at
         known = isinstance(fault, SportelloError)
         _log.log(
             30 if known else 40,

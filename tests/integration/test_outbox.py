@@ -465,11 +465,11 @@ def test_worker_threads_wake_for_new_work_and_outlive_faults(
     faults = iter([Transient("away"), RuntimeError("a fault of ours")])
     real = runner.run_due
 
-    def run_due() -> int:
+    def run_due(topics: list[str]) -> int:
         fault = next(faults, None)
         if fault is not None:
             raise fault
-        return real()
+        return real(topics)
 
     monkeypatch.setattr(runner, "run_due", run_due)
     changes = Changes(store)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from app.inline_worker import InlineWorker
 from app.jobs import Handler
-from app.runner import Runner
+from app.runner import MOST_CLAIMS, Runner
 from core import clock, outbox
+from core.changes import Changes
 from core.db import Store
+from core.errors import Transient
 from core.model import EntryState, OutboxEntry
 from tests.world import MONDAY
 
@@ -60,3 +65,73 @@ def test_a_batch_holds_its_rows_in_one_order(store: Store) -> None:
     put(store, 12, 31, 22, 11)
     assert Runner(store, {"test.work": book.handler}).run_due() == 4
     assert book.recorded == [31, 11, 12, 22]
+
+
+def test_a_channel_that_is_down_is_not_asked_for_each_entry(store: Store) -> None:
+    asked: list[int] = []
+
+    def down(_store: Store, payload: dict[str, Any]) -> int:
+        asked.append(payload["number"])
+        raise Transient("the relay is away", channel_down=True)
+
+    book = Book(attempts=None, together=False, own_threads=True)
+    away = Handler(
+        think=down,
+        record=book.record,
+        failed=book.failed,
+        attempts=None,
+        together=False,
+        own_threads=True,
+    )
+    put(store, *range(20))
+    runner = Runner(store, {"test.work": away})
+    while runner.run_due():
+        pass
+    assert len(asked) <= 2
+    with store.read() as session:
+        tried = session.query(OutboxEntry).filter(OutboxEntry.due_at > MONDAY).count()
+    assert tried <= 2
+
+
+def test_a_slow_peer_holds_up_nothing_else(store: Store) -> None:
+    release, intake = threading.Event(), threading.Event()
+
+    def slow(_store: Store, _payload: dict[str, Any]) -> int:
+        assert release.wait(timeout=60)
+        return 0
+
+    def quick(_store: Store, _payload: dict[str, Any]) -> int:
+        intake.set()
+        return 0
+
+    def handler(think: Any, *, own: bool) -> Handler:
+        book = Book()
+        return Handler(
+            think=think,
+            record=book.record,
+            failed=book.failed,
+            attempts=None,
+            together=False,
+            own_threads=own,
+        )
+
+    put(store, *range(50), topic="test.slow")
+    handlers = {"test.slow": handler(slow, own=True), "test.quick": handler(quick, own=False)}
+    worker = InlineWorker(store, Runner(store, handlers), Changes(store), threads=2)
+    worker.start()
+    try:
+        put(store, 1, topic="test.quick")
+        assert intake.wait(timeout=20)
+    finally:
+        release.set()
+        worker.stop()
+
+
+def test_what_kills_its_worker_ends_though_its_tries_are_not_counted(store: Store) -> None:
+    book = Book(attempts=None, together=False)
+    put(store, 1)
+    with store.begin() as session:
+        session.execute(update(OutboxEntry).values(attempts=MOST_CLAIMS))
+    Runner(store, {"test.work": book.handler}).run_due()
+    assert book.recorded == []
+    assert states(store) == [EntryState.GIVEN_UP]
