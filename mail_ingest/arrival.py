@@ -65,6 +65,8 @@ class Listen:
     #: Recipients of one mail; the peer brings the rest in a further transaction.
     max_recipients: int = 100
     max_connections: int = 200
+    #: Octets of mail that may wait in memory at once, until committed: beyond it, 452.
+    octets_in_flight: int = 256 * MIB
     #: Seconds without a command, or without an octet of DATA.
     idle_seconds: float = 300.0
     #: Seconds for the whole of one DATA, against a peer that drips.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import errno
 import logging
 import re
 from concurrent.futures import Future
@@ -18,7 +17,8 @@ from typing import cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from mail_ingest.arrival import Arrived, Clock, Listen, Spool, SpoolFull
+from mail_ingest.arrival import Arrived, Clock, Listen, Spool
+from mail_ingest.room import Room, is_full
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +51,6 @@ _PATH = re.compile(r'<(?:@[^:<>]*:)?((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>(.*)', re.DO
 _SIZE = re.compile(r"\bSIZE=(\d{1,20})", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-#: Disk full as the file system, SQLite (SQLITE_FULL) and PostgreSQL (disk_full) say it.
-_FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT}
-_SQLITE_FULL = 13
-_POSTGRES_FULL = "53100"
-
 
 @dataclass(slots=True)
 class Edge:
@@ -67,6 +62,11 @@ class Edge:
     sessions: set[MailSession] = field(default_factory=set)
     #: Set when the listener stops: a dialogue ends with the mail it is in.
     draining: bool = False
+    #: What the mails that are being read or committed may hold together.
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.listen.octets_in_flight)
 
 
 class _Hooks:
@@ -129,6 +129,8 @@ class MailSession(SMTP):
         self._edge = edge
         #: True from `354` to the answer: a stopping listener lets this mail end.
         self.in_data = False
+        #: Octets of the common room that the mail under way has taken.
+        self._taken = 0
         # aiosmtpd shares one table among all dialogues and lets each EHLO raise its limits.
         self.command_size_limits = collections.defaultdict(lambda: COMMAND_LIMIT)
         super().__init__(
@@ -216,8 +218,9 @@ class MailSession(SMTP):
         try:
             await self.push(START_DATA)
             raw = await self._read_data()
-            answer = TOO_BIG if raw is None else await self._store(raw, envelope)
+            answer = raw if isinstance(raw, str) else await self._store(raw, envelope)
         finally:
+            self._give_room()
             self.in_data = False
             self.envelope = self._create_envelope()
         await self.push(self.answer_data(answer, len(envelope.rcpt_tos)))
@@ -228,16 +231,15 @@ class MailSession(SMTP):
         """SMTP: one answer for the mail."""
         return answer
 
-    async def _read_data(self) -> bytes | None:
-        """Read up to CRLF.CRLF, which alone ends a mail, and undo the dots; None when too big.
+    async def _read_data(self) -> bytes | str:
+        """Read up to CRLF.CRLF, which alone ends a mail, and undo the dots; else why not.
 
         Reads whole blocks, and gives what follows the end (a pipelined command) back to the
-        stream. A mail over the limit is read to its end and thrown away: answering earlier would
+        stream. A mail over a limit is read to its end and thrown away: answering earlier would
         not stop the peer (RFC 5321 section 4.2.5).
         """
         data = bytearray(b"\r\n")  # the end of the DATA command: a first line "." ends the mail
-        limit = self._edge.listen.size_limit
-        too_big = False
+        refusal = ""
         end = -1
         deadline = self.loop.time() + self._edge.listen.data_seconds
         while end < 0:
@@ -250,15 +252,31 @@ class MailSession(SMTP):
             data += block
             end = data.find(END_OF_DATA, seen)
             size = end if end >= 0 else len(data) - 2 - len(END_OF_DATA)
-            too_big = too_big or size > limit
-            if too_big and end < 0:
+            refusal = refusal or self._refusal(size)
+            if refusal and end < 0:
                 del data[: 1 - len(END_OF_DATA)]
         self._give_back(bytes(data[end + len(END_OF_DATA) :]))
-        if too_big:
-            return None
+        if refusal:
+            return refusal
         with memoryview(data) as view:
             raw = bytes(view[2 : end + 2])
         return _undot(raw)
+
+    def _refusal(self, size: int) -> str:
+        """Why a mail that has grown to `size` is thrown away; empty while it may go on."""
+        if size > self._edge.listen.size_limit:
+            self._give_room()
+            return TOO_BIG
+        more = max(size - self._taken, 0)
+        if not self._edge.room.take(more):
+            self._give_room()
+            return NO_ROOM
+        self._taken += more
+        return ""
+
+    def _give_room(self) -> None:
+        self._edge.room.give(self._taken)
+        self._taken = 0
 
     def _give_back(self, rest: bytes) -> None:
         if rest:
@@ -270,6 +288,9 @@ class MailSession(SMTP):
             self._timeout_handle.cancel()  # the peer waits for us now
         try:
             stored = self._edge.spool.put(self._arrived(raw, envelope))
+            # The spool holds the octets until then, also when the peer is gone or told to wait.
+            taken, self._taken = self._taken, 0
+            stored.add_done_callback(lambda _: self._edge.room.give(taken))
             answer = await self._outcome(stored)
         except Exception as error:  # noqa: BLE001 - whatever fails is our fault: never 5xx, the peer comes again
             answer = _our_fault(error)
@@ -349,23 +370,4 @@ def _look_at(late: asyncio.Future[None]) -> None:
 
 def _our_fault(error: BaseException) -> str:
     log.error("the spool did not store a mail", exc_info=error)
-    return NO_ROOM if _is_full(error) else TRY_LATER
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """True when the error, or what caused it, says that the disk is full."""
-    for _ in range(10):
-        if error is None:
-            return False
-        if isinstance(error, SpoolFull) or _says_full(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _says_full(error: BaseException) -> bool:
-    return (
-        (isinstance(error, OSError) and error.errno in _FULL_ERRNO)
-        or getattr(error, "sqlite_errorcode", None) == _SQLITE_FULL
-        or getattr(error, "sqlstate", None) == _POSTGRES_FULL
-    )
+    return NO_ROOM if is_full(error) else TRY_LATER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import queue
 import re
@@ -18,9 +17,9 @@ import structlog
 from core import clock, contents, mailbox
 from core.db import Store
 from core.desk_profile import Desks
-from core.errors import Transient
 from core.mailbox import Arrival
 from mail_ingest.arrival import Arrived, SpoolFull
+from mail_ingest.room import is_full
 
 #: Mails of one transaction: beyond this a commit grows dearer than it saves (measured).
 BATCH = 128
@@ -181,7 +180,4 @@ def _is_trace(line: bytes) -> bool:
 
 
 def _for_listener(fault: Exception) -> Exception:
-    full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or (isinstance(fault, Transient) and "full" in str(fault)):
-        return SpoolFull(str(fault))
-    return fault
+    return SpoolFull(str(fault)) if is_full(fault) else fault

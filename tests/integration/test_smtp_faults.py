@@ -252,3 +252,28 @@ def test_an_address_in_use_is_an_error_at_start(
 ) -> None:
     with pytest.raises(OSError, match="in use"):
         MailServer(spool, Listen(port=address[1])).start()
+
+
+# --- all peers together: the mails in memory have one bound ---
+
+
+def test_mails_that_wait_share_one_bound_and_give_it_back(spool: MemorySpool) -> None:
+    body = b"x" * 6_000 + b"\r\n"
+    with listening(spool, octets_in_flight=10_000) as here, Wire(here) as slow, Wire(here) as late:
+        slow.begin()
+        slow.send(body)
+        time.sleep(0.3)  # what was sent is read
+        late.begin()
+        assert late.say(body + b".") == "452 4.3.1 Insufficient storage, try again later"
+        assert slow.say(b".").startswith("250")
+        for _ in range(4):
+            late.begin()
+            assert late.say(body + b".").startswith("250")
+        slow.begin()
+        slow.send(body)
+        time.sleep(0.3)
+        slow.close()
+        time.sleep(0.3)  # who drops gives back as well
+        late.begin()
+        assert late.say(body + b".").startswith("250")
+    assert len(spool.held) == 6

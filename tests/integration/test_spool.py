@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import Future
 from typing import Any
@@ -116,9 +117,15 @@ def test_nobody_who_left_keeps_a_fault_from_the_others(
     writer.stop()
 
 
-@pytest.mark.parametrize(
-    "fault", [OSError(28, "No space left on device"), Transient("database or disk is full")]
-)
+def _full_sqlite() -> Exception:
+    fault = sqlite3.OperationalError("database or disk is full")
+    fault.sqlite_errorcode = sqlite3.SQLITE_FULL
+    wrapped = Transient("the store does not answer")
+    wrapped.__cause__ = fault
+    return wrapped
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), _full_sqlite()])
 def test_a_full_disk_is_said(
     mailroom: Mailroom, writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
@@ -132,6 +139,20 @@ def test_a_full_disk_is_said(
     with pytest.raises(SpoolFull):
         answer.result(timeout=0)
     assert mailroom.ledger() == []
+
+
+def test_a_word_in_a_fault_is_no_full_disk(
+    mailroom: Mailroom, writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise Transient("the queue is fully booked")
+
+    monkeypatch.setattr(contents, "keep_aside", broken)
+    [answer] = put(writer, mailroom, mailroom.mail())
+    writer.start()
+    writer.stop()
+    with pytest.raises(Transient):
+        answer.result(timeout=0)
 
 
 def test_a_large_mail_is_a_file_written_before_the_transaction(
