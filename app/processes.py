@@ -103,6 +103,7 @@ def _portal(here: Installation, changes: Changes) -> uvicorn.Server:
         proxy_headers=bool(here.settings.trusted_proxies),
         forwarded_allow_ips=list(here.settings.trusted_proxies),
         timeout_graceful_shutdown=PORTAL_GRACE,
+        ws_max_size=16_384,  # a page's frames are small (portal/live.py): no more is read of one
         lifespan="on",
     )
     return uvicorn.Server(config)

@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from websockets.exceptions import ConnectionClosed
 
+from app import processes
+from config.settings import Settings
 from core.changes import Changes
 from core.model import Delivery, DeliveryState, Fact, ReadMark
 from core.timeline import SYSTEM, Change, record
@@ -275,6 +277,15 @@ def test_nonsense_ends_the_connection_and_nothing_else(people: People, frame: st
         live.send({"type": "unknown"})
         live.send({"type": "ping"})
         assert live.next("pong")
+
+
+def test_the_server_reads_no_more_of_a_frame_than_a_page_may_send(
+    world: World, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path)
+    here: Any = SimpleNamespace(store=world.store, settings=settings)
+    server = processes._portal(here, Changes(world.store))  # noqa: SLF001 - it only makes one
+    assert server.config.ws_max_size == live_module.LONGEST_FRAME
 
 
 def test_a_page_that_takes_nothing_is_told_to_come_back(
