@@ -40,6 +40,8 @@ FILTERS: Mapping[str, tuple[str, frozenset[Disposition]]] = {
     "tutte": ("Tutte", frozenset(Disposition)),
 }
 FIRST_FILTER = "da-decidere"
+#: Ends after which a mail may still be let in (core.mailbox.admit).
+ADMISSIBLE = frozenset({Disposition.HELD, Disposition.IGNORED})
 #: Characters of a mail's source that a page shows.
 SHOWN = 40_000
 
@@ -98,7 +100,7 @@ def waiting(session: Session, operator: Operator) -> int:
 def shown(row: Row[Any], desk: DeskProfile) -> dict[str, Any]:
     """Return a line of the ledger as console/mail.html wants it."""
     raw: RawMail = row.RawMail
-    held, given_up = Disposition.HELD, Disposition.GIVEN_UP
+    given_up, undecided = Disposition.GIVEN_UP, FILTERS[FIRST_FILTER][1]
     here = f"/console/posta/{raw.id}"
     return {
         "id": raw.id,
@@ -113,8 +115,9 @@ def shown(row: Row[Any], desk: DeskProfile) -> dict[str, Any]:
         "ticket": _ticket(row, desk),
         "raw_url": here,
         "retry_url": f"{here}/riprova" if raw.disposition is given_up else None,
-        "admit_url": f"{here}/ammetti" if raw.disposition is held else None,
-        "attempts": raw.repeats + 1,
+        "admit_url": f"{here}/ammetti" if raw.disposition in ADMISSIBLE else None,
+        "archive_url": f"{here}/archivia" if raw.disposition in undecided else None,
+        "resent": raw.repeats,
     }
 
 
@@ -136,7 +139,8 @@ def shown_undelivered(row: Row[Any], desk: DeskProfile) -> dict[str, Any]:
         "raw_url": ticket_url,
         "retry_url": f"/console/posta/invii/{delivery.id}/riprova",
         "admit_url": None,
-        "attempts": 1,
+        "archive_url": None,
+        "resent": 0,
     }
 
 

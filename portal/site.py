@@ -120,6 +120,7 @@ def _console_routes() -> Sequence[BaseRoute]:
         Route("/console/posta/{mail}/originale", page(mail.source, CONSOLE)),
         _post("/console/posta/{mail}/riprova", mail.retry, CONSOLE),
         _post("/console/posta/{mail}/ammetti", mail.admit, CONSOLE),
+        _post("/console/posta/{mail}/archivia", mail.archive, CONSOLE),
         _post("/console/posta/invii/{delivery}/riprova", mail.resend, CONSOLE),
     ]
 

@@ -34,6 +34,7 @@ def mails(visit: Visit) -> Response:
         filters=[_filters(chosen, ledger.waiting(session, operator))],
         mails=found,
         pages=_pages(visit, chosen, last),
+        nothing_waits=chosen == ledger.FIRST_FILTER,
         total_text=ngettext("{n} mail", "{n} mail", len(found)).format(n=len(found)),
     )
     return visit.page("console/mail.html", context)
@@ -75,6 +76,15 @@ def admit(visit: Visit) -> Response:
         visit,
         lambda session, line, operator, now: mailbox.admit(session, line, operator, now=now),
         gettext("La mail è ammessa: fra poco la trovi nella coda."),
+    )
+
+
+def archive(visit: Visit) -> Response:
+    """Put a mail away that waited for a decision; it stays in the ledger."""
+    return _decide(
+        visit,
+        lambda session, line, operator, now: mailbox.refuse(session, line, operator, now=now),
+        gettext("La mail è archiviata: la ritrovi tra le ignorate."),
     )
 
 

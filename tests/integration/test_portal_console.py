@@ -280,6 +280,26 @@ def test_a_mail_set_aside_is_tried_again(people: People, world: World) -> None:
         assert session.get_one(RawMail, raw_id).disposition is Disposition.WAITING
 
 
+def test_a_mail_is_archived_and_found_among_the_ignored(people: People, world: World) -> None:
+    raw_id = hold(world, "condafne", Disposition.HELD)
+    bruno, here = people("bruno"), f"/console/posta/{raw_id}"
+    assert f"{here}/archivia" in bruno.get("/console/posta").text
+    bruno.post(f"{here}/archivia", page="/console/posta")
+    with world.store.begin() as session:
+        line = session.get_one(RawMail, raw_id)
+        assert line.disposition is Disposition.IGNORED
+        line.repeats = 2
+    assert "Niente da decidere" in bruno.get("/console/posta").text
+    empty = bruno.get("/console/posta?esito=respinte").text
+    assert "Niente da decidere" not in empty
+    assert "Nessuna mail" in empty
+    ignored = bruno.get("/console/posta?esito=ignorate").text
+    assert f"{here}/ammetti" in ignored
+    assert f"{here}/archivia" not in ignored
+    assert "arrivata altre 2 volte" in ignored
+    assert people("anna").post(f"{here}/archivia", page="/console/posta").status_code == 404
+
+
 def test_another_desks_mail_is_not_found(people: People, world: World) -> None:
     raw_id = hold(world, "condafne", Disposition.HELD)
     anna = people("anna")
