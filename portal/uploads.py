@@ -54,20 +54,23 @@ class Form:
             if one.isascii() and one.isdigit() and len(one) <= _LONGEST_NUMBER
         ]
 
-    def files(self, limits: Attachments) -> list[File]:
-        """Return the files, ready to be attached; raises CallerError beyond the Desk's limits."""
-        if len(self.uploads) > limits.max_files:
+    def files(self, limits: Attachments, again: Sequence[File] = ()) -> list[File]:
+        """Return the files, ready to be attached; raises CallerError beyond the Desk's limits.
+
+        `again` are files of the Conversation that the same Message carries once more.
+        """
+        if len(self.uploads) + len(again) > limits.max_files:
             n = limits.max_files
             text = ngettext("Puoi allegare {n} file.", "Puoi allegare fino a {n} file.", n)
             raise CallerError(text.format(n=n))
         found = [_file(upload) for upload in self.uploads]
         for file in found:
-            if len(file.data or b"") > limits.max_file_mb * MEGABYTE:
+            if file.size > limits.max_file_mb * MEGABYTE:
                 text = gettext("«{name}» supera {n} MB: comprimilo, oppure dividilo in più file.")
                 raise TooLarge(text.format(name=file.name, n=limits.max_file_mb))
-        if sum(len(file.data or b"") for file in found) > max_together(limits):
+        if sum(file.size for file in (*found, *again)) > max_together(limits):
             raise TooLarge
-        return found
+        return [*found, *again]
 
 
 def max_together(limits: Attachments) -> int:

@@ -178,7 +178,7 @@ def _refused(visit: Visit, ticket_id: int, fault: CallerError) -> Response:
 def _files(visit: Visit, session: Session, row: Ticket, *, internal: bool) -> list[File]:
     """Return the files of an answer: those sent with it, and those of the Conversation again."""
     desk = visit.site.profile(session, row.desk_id)
-    found = visit.form.files(desk.attachments)
+    again = []
     for attachment_id in dict.fromkeys(visit.form.numbers("reuse")):
         file = session.get(Attachment, attachment_id)
         said = session.get(Message, file.message_id) if file else None
@@ -187,10 +187,10 @@ def _files(visit: Visit, session: Session, row: Ticket, *, internal: bool) -> li
         if said.visibility is not Visibility.PUBLIC and not internal:
             # What Operators showed each other goes to a Requester only if one uploads it anew.
             raise NotFound
-        found.append(
+        again.append(
             File(name=file.name, content_type=file.content_type, sha256=file.sha256, size=file.size)
         )
-    return found
+    return visit.form.files(desk.attachments, again)
 
 
 def _number(visit: Visit, view: View, figures: Mapping[str, int], found: Slice) -> str:

@@ -131,6 +131,26 @@ def test_an_answer_carries_new_files_and_those_of_the_conversation(
     assert anna.get("/allegati/3").content == b"%PDF-1.4"
 
 
+def test_files_of_the_conversation_count_like_new_ones(people: People, world: World) -> None:
+    def file(n: int, size: int) -> File:
+        data = bytes([n]) * size
+        return File(name=f"{n}.bin", content_type="application/octet-stream", data=data)
+
+    small = world.mail(files=[file(n, 1) for n in range(21)])
+    heavy = world.mail(files=[file(n, 20_000_000) for n in range(100, 103)])
+    anna = people("anna")
+    for received, ids, status in (
+        (small, range(1, 22), 400),
+        (small, range(1, 21), 201),
+        (heavy, range(22, 25), 413),
+        (heavy, range(22, 24), 201),
+    ):
+        here = f"/console/ticket/{received.ticket_id}"
+        again = [str(one) for one in ids]
+        answer = anna.write(f"{here}/messaggi", "ecco", page=here, reuse=again)
+        assert answer.status_code == status, answer.text
+
+
 def test_what_is_refused_is_not_lost(people: People, world: World) -> None:
     received = world.mail()
     world.closes("anna", received.ticket_id)
