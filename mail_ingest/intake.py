@@ -377,9 +377,14 @@ def _requester(session: Session, read: Read, *, now: datetime) -> Known:
 
 
 def _answers_to(session: Session, read: Read) -> str | None:
-    """Where answers go: as the sender asks, unless that is nowhere or one of our own mailboxes."""
+    """Where answers go: as the sender asks, unless that is nowhere or one of our own mailboxes.
+
+    Where only registered addresses are let in, only they get answers: a From is easily forged.
+    """
     desks = ports(session).desks
-    for asked in (normalise(read.parsed.reply_to or ""), read.sender):
+    reply_to = normalise(read.parsed.reply_to or "")
+    registered_only = desks[read.desk_code].registered_senders_only
+    for asked in (read.sender,) if registered_only else (reply_to, read.sender):
         if sendable_address(asked) and desks.by_address(asked) is None:
             return asked
     return None

@@ -362,6 +362,12 @@ def test_answers_go_to_the_sender_where_none_can_go_where_they_ask(
     assert ticket.contact_email == GIULIA
 
 
+def test_where_senders_are_registered_only_they_get_answers(mailroom: Mailroom) -> None:
+    mailroom.arrive(mailroom.mail(Reply_To="evil@x.example"), CONDAFNE)
+    assert [ticket.contact_email for ticket in mailroom.tickets()] == [GIULIA]
+    assert "evil@x.example" not in recipients(mailroom.outgoing())
+
+
 def test_people_in_copy_get_the_answers_but_no_automatic_mail(mailroom: Mailroom) -> None:
     mailroom.arrive(mailroom.mail(to=f"{RTPEC}, capo@comune.prato.example", Cc=f"{GIULIA}, {SARA}"))
     assert recipients(mailroom.outgoing()) == [GIULIA]
