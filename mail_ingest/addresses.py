@@ -18,13 +18,15 @@ _TOKEN = re.compile(
     r"""(?P<word>=\?[^?\s]{1,80}\?[bBqQ]\?[^?\s]*\?=)
       | (?P<text>[^"(<,;:=]+|=)
       | (?P<mark>["(<,;:])""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ROUTE = re.compile(r"^@[^:]*:")
 _PARENTHESIS = re.compile(r"\\.|[()]", re.DOTALL)
-_SPACE = re.compile(r"\s+")
+#: Of ASCII alone: the text is octets, and A0 is the second one of an "à" in UTF-8.
+_SPACE = re.compile(r"\s+", re.ASCII)
+_BLANK = " \t\r\n\v\f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class _Reader:
     def _add(self, text: str) -> None:
         self._phrase.append(text)
         self._has_at = self._has_at or "@" in text
-        self._has_words = self._has_words or bool(text.strip())
+        self._has_words = self._has_words or bool(text.strip(_BLANK))
 
     def _mark(self, mark: str) -> None:
         if mark == ",":
@@ -148,7 +150,7 @@ class _Reader:
             self._position += 1
 
     def _emit(self) -> None:
-        phrase = "".join(self._phrase).strip().rstrip(",")
+        phrase = "".join(self._phrase).strip(_BLANK).rstrip(",")
         comment = " ".join(self._comments)
         if self._route is not None:
             address, name = self._route, phrase or comment
@@ -183,7 +185,7 @@ def _bare(phrase: str, comment: str) -> tuple[str, str]:
     """Address and name of a mailbox without brackets."""
     if '"' in phrase or not _SPACE.search(phrase):
         return phrase, comment
-    words = phrase.split()
+    words = [word for word in _SPACE.split(phrase) if word]
     at = [word for word in words if "@" in word and len(word) > 1]
     if not at:
         return ("", phrase) if len(words) > 1 else (phrase, comment)

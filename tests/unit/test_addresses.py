@@ -66,6 +66,10 @@ def test_reads_raw_octets(raw: bytes) -> None:
     assert pairs(raw) == [("m@x.it", "Rossì")]
 
 
+def test_an_octet_of_a_letter_is_no_blank() -> None:
+    assert pairs("Citt\u00e0 a@citt\u00e0.example") == [("a@citt\u00e0.example", "Citt\u00e0")]
+
+
 def test_reads_raw_octets_in_the_charset_of_the_body() -> None:
     assert pairs("Иван Петров <m@x.it>".encode("koi8-r"), "koi8-r") == [("m@x.it", "Иван Петров")]
 
