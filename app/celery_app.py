@@ -6,9 +6,13 @@ puts what is due on the queue again, and a task for a row that is done does noth
 
 from __future__ import annotations
 
+import atexit
 import os
+import queue
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -29,6 +33,10 @@ OVERDUE = timedelta(seconds=10)
 SWEEP_ROWS = 1_000
 #: Seconds during which a broker that is away is not asked again.
 AWAY_SECONDS = 5.0
+#: Entries that may wait to be announced.
+ANNOUNCED_AHEAD = 10_000
+#: Seconds that an ending process gives to what is not yet announced.
+DRAIN_SECONDS = 2.0
 
 RUN_ENTRY = "sportello.run_entry"
 SWEEP = "sportello.sweep"
@@ -69,20 +77,55 @@ def celery_app(settings: Settings) -> Celery:
 
 
 class Announcer:
-    """Tells the broker of committed Outbox entries; a broker that is away is simply not told."""
+    """Tells the broker of committed Outbox entries, from a thread of its own.
+
+    Nobody who commits waits for a broker: one that blocks its publishers would hold them for ever.
+    What it is not told of, the sweep makes up for.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        """Send to the installation's broker."""
+        """Send to the installation's broker; the thread starts with the first entry."""
         self._app = celery_app(settings)
         self._away_until = 0.0
+        self._ids: queue.Queue[int] = queue.Queue(maxsize=ANNOUNCED_AHEAD)
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, entry_ids: Sequence[int]) -> None:
-        """Send one task an entry; the sweep makes up for those that could not be sent."""
+        """Have one task sent an entry; those beyond ANNOUNCED_AHEAD are left to the sweep."""
+        self._start()
+        with suppress(queue.Full):
+            for entry_id in entry_ids:
+                self._ids.put_nowait(entry_id)
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Wait until all is sent or dropped, so long at most; return whether it is."""
+        deadline = time.monotonic() + seconds
+        while self._ids.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return not self._ids.unfinished_tasks
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+                self._thread.start()
+                # A command that puts work and ends shall still tell of it.
+                atexit.register(self.drain)
+
+    def _run(self) -> None:
+        while True:
+            entry_id = self._ids.get()
+            try:
+                self._send(entry_id)
+            finally:
+                self._ids.task_done()
+
+    def _send(self, entry_id: int) -> None:
         if time.monotonic() < self._away_until:
             return
         try:
-            for entry_id in entry_ids:
-                self._app.send_task(RUN_ENTRY, args=[entry_id], retry=False)
+            self._app.send_task(RUN_ENTRY, args=[entry_id], retry=False)
         except Exception as fault:  # noqa: BLE001 - the commit stands, whatever the broker says
             self._away_until = time.monotonic() + AWAY_SECONDS
             _log.warning("broker.away", fault=f"{type(fault).__name__}: {fault}"[:300])

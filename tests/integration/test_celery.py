@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -137,6 +138,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(scale: Scale) -> None:
 def test_a_queue_that_was_purged_is_filled_again(scale: Scale) -> None:
     scale.store.on_committed_work(scale.announcer)
     scale.accept(5)
+    assert scale.announcer.drain(30)
     assert scale.services.purge() == 5
     scale.age()
     scale.run("worker")
@@ -157,12 +159,27 @@ def test_a_broker_that_is_away_undoes_no_commit(scale: Scale) -> None:
     scale.store.on_committed_work(away)
     scale.accept(3)
     assert len(scale.mailroom.outbox(mailbox.PROCESS)) == 3
+    assert away.drain(30)
     # It was asked once, and then left alone for a while.
     assert len(asked) == 1
     scale.age()
     scale.run("worker")
     scale.run("beat")
     until(lambda: scale.done(3), "three Tickets", 60)
+
+
+def test_a_broker_that_blocks_its_publishers_holds_up_no_commit(scale: Scale) -> None:
+    release = threading.Event()
+    stuck = Announcer(scale.settings)
+    stuck._app.send_task = lambda *_, **__: release.wait(60)  # noqa: SLF001 - as a memory alarm
+    scale.store.on_committed_work(stuck)
+    try:
+        scale.accept(3)
+        assert len(scale.mailroom.outbox(mailbox.PROCESS)) == 3
+        assert not stuck.drain(0.1)
+    finally:
+        release.set()
+    assert stuck.drain(30)
 
 
 def test_a_backlog_is_not_doubled(scale: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +190,7 @@ def test_a_backlog_is_not_doubled(scale: Scale, monkeypatch: pytest.MonkeyPatch)
     tasks = binding._Tasks(app)  # noqa: SLF001 - what a worker runs
     scale.store.on_committed_work(scale.announcer)
     scale.accept(2)
+    assert scale.announcer.drain(30)
     announced: list[int] = []
 
     class Worker:
