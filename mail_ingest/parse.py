@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from core.filenames import clean_name
 from mail_ingest.addresses import Address, parse_addresses
 from mail_ingest.automatic import Signs, automatic_reason, wants_no_reply
 from mail_ingest.charsets import decode_text
-from mail_ingest.filenames import clean_name, name_for
+from mail_ingest.filenames import name_for
 from mail_ingest.headers import Headers, parameters
 from mail_ingest.html_body import as_html, can_sanitise, sanitise, to_text
 from mail_ingest.mime import Limits, MailTooComplex, Part, read_head, read_tree

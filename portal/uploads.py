@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
+from core import filenames
 from core.conversations import File
 from core.desk_rules import Attachments
 from core.errors import CallerError
@@ -24,10 +24,7 @@ TOGETHER = 50 * MEGABYTE
 #: Bytes of a form without files, and what the text of a form with files may add to them.
 PLAIN_FORM = 512 * 1024
 
-#: What a name may not hold: controls, and the marks that make "exe.fdp" read "pdf.exe".
-_UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _TYPE = re.compile(r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}$")
-_LONGEST_NAME = 150
 _LONGEST_NUMBER = len("999999999999999999")
 
 
@@ -119,15 +116,8 @@ async def forget(form: Form) -> None:
 
 
 def clean_name(name: str) -> str:
-    """Return a file's name without folders, unseen signs and excess length, never empty."""
-    base = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    seen = "".join(" " if unicodedata.category(one) in _UNSEEN else one for one in base)
-    plain = " ".join(seen.split()).lstrip(". ")
-    if len(plain) > _LONGEST_NAME:
-        stem, dot, ending = plain.rpartition(".")
-        keep = dot + ending[:20] if dot else ""
-        plain = (stem or plain)[: _LONGEST_NAME - len(keep)] + keep
-    return plain or "allegato"
+    """Return a file's name as core.filenames cleans it, never empty."""
+    return filenames.clean_name(name) or "allegato"
 
 
 def clean_type(content_type: str) -> str:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from core.filenames import MAX_NAME, clean_name
 from mail_ingest.addresses import parse_addresses
 from mail_ingest.charsets import decode_text
-from mail_ingest.filenames import MAX_NAME, clean_name
 from mail_ingest.headers import decode_header, parameters
 from mail_ingest.html_body import sanitise, to_text
 from mail_ingest.mime import decode_base64
