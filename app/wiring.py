@@ -51,6 +51,7 @@ def open_store(settings: Settings) -> Store:
         files=Folder(settings.data / "files"),
         reply_keys=reply_keys(settings.data),
         public_url=public_url(settings),
+        loop_stamp=loop_stamp(settings),
     )
     return Store(settings.store_url, ports)
 

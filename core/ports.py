@@ -39,6 +39,8 @@ class Ports:
     """Keys of reply tokens: the first signs, all verify."""
     public_url: str
     """Where people reach the portal, without a slash at the end."""
+    loop_stamp: str
+    """The mark in automatic mail of this installation, by which it knows its own."""
 
 
 def ports(session: Session) -> Ports:

@@ -59,10 +59,6 @@ def wants_no_reply(signs: Signs) -> bool:
     return bool(asked) or bool(_NO_REPLY.match(signs.from_address))
 
 
-def _is_own(signs: Signs) -> bool:
-    return LOOP_HEADER.lower() in signs.headers
-
-
 def _is_bounce(signs: Signs) -> bool:
     if signs.content_type == "multipart/report":
         return signs.report_type != "disposition-notification"
@@ -107,7 +103,6 @@ Rule = Callable[[Signs], bool]
 
 #: Order matters: the code that says most comes first.
 RULES: tuple[tuple[str, Rule], ...] = (
-    ("own-loop", _is_own),
     ("bounce", _is_bounce),
     ("read-receipt", _is_receipt),
     ("out-of-office", _is_out_of_office),

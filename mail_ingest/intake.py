@@ -197,7 +197,8 @@ def _own(session: Session, read: Read, _: Match | None, __: datetime) -> End | N
     """A mail of ours that came back: answering it would be a loop."""
     if read.admitted:
         return None
-    if read.parsed.x_loop or ports(session).desks.by_address(read.sender) is not None:
+    stamped = read.parsed.x_loop == ports(session).loop_stamp
+    if stamped or ports(session).desks.by_address(read.sender) is not None:
         return End(Disposition.IGNORED, "È una nostra mail tornata indietro.")
     return None
 

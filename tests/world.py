@@ -44,6 +44,7 @@ MONDAY = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 REPLY_KEY = bytes(range(32))
 OLDER_KEY = bytes(range(32, 64))
 PASSWORD = "quattro parole messe insieme"
+LOOP_STAMP = "0123456789abcdef"
 NOTICES = Notices()
 
 
@@ -67,6 +68,7 @@ def open_store(url: str, folder: Path) -> Store:
         files=Folder(folder / "files"),
         reply_keys=(REPLY_KEY, OLDER_KEY),
         public_url="http://sportello.example",
+        loop_stamp=LOOP_STAMP,
     )
     return Store(url, ports)
 

@@ -274,6 +274,8 @@ def test_a_mail_of_ours_that_comes_back_is_a_loop(mailroom: Mailroom) -> None:
     assert mailroom.arrive(stamped).disposition is Disposition.IGNORED
     assert mailroom.tickets() == []
     assert mailroom.outgoing() == []
+    foreign = mailroom.mail(X_Sportello_Loop="x", text="Inoltro una vostra mail.")
+    assert mailroom.arrive(foreign).disposition is Disposition.ACCEPTED
 
 
 def test_a_mail_beyond_the_limits_is_set_aside_at_once(mailroom: Mailroom) -> None:

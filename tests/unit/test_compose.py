@@ -92,7 +92,7 @@ def test_automatic_mail_says_so(in_reply_to: str | None, submitted: str) -> None
     assert message["Auto-Submitted"] == submitted
     assert message["X-Auto-Response-Suppress"] == "All"
     assert message["X-Sportello-Loop"] == "sportello-1"
-    assert parse(raw).auto_reason == "own-loop"
+    assert parse(raw).auto_reason == "auto-submitted"
     assert parse(raw).x_loop == "sportello-1"
 
 

@@ -359,7 +359,7 @@ def test_falls_back_to_the_sender_header() -> None:
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
-        ("X-Sportello-Loop: demo", "own-loop"),
+        ("X-Sportello-Loop: another's", None),
         ("Content-Type: multipart/report; report-type=delivery-status; boundary=b", "bounce"),
         ("From: MAILER-DAEMON@mx.example", "machine-name"),
         ("Content-Type: multipart/report; report-type=disposition-notification", "read-receipt"),
