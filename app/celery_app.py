@@ -198,8 +198,7 @@ class _Tasks:
         """Run one of the recurring sweeps."""
         for job in RECURRING:
             if job.name == name:
-                with self.worker.store.begin() as session:
-                    job.run(session, now=clock.now())
+                job.work(self.worker.store)
 
     def _waiting(self) -> int:
         with self._app.connection_for_read() as connection:

@@ -92,8 +92,7 @@ class InlineWorker:
                     continue
                 due[job.name] = now + job.every
                 try:
-                    with self._store.begin() as session:
-                        job.run(session, now=now)
+                    job.work(self._store)
                 except Exception:  # noqa: BLE001 - one sweep's fault must not end the others
                     _log.exception("sweep.failed", sweep=job.name)
             with self._wake:

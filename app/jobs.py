@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
-from core import mailbox, notifications, sweeps
+from core import clock, mailbox, notifications, sweeps
 from core.db import Store
 from mail_ingest import intake
 from mail_ingest.deliver import Courier
@@ -61,8 +61,15 @@ class Recurring:
 
     name: str
     every: timedelta
-    run: Callable[..., None]
-    """Called with a session and `now`."""
+    run: Callable[..., object]
+    """Called with a session and `now`; returns whether there may be more to do."""
+
+    def work(self, store: Store) -> None:
+        """Run it, one transaction after another, until nothing is left to do."""
+        more = True
+        while more:
+            with store.begin() as session:
+                more = bool(self.run(session, now=clock.now()))
 
 
 def job_list(courier: Courier) -> Mapping[str, Handler]:

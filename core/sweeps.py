@@ -23,16 +23,16 @@ def forget_logins(session: Session, *, now: datetime) -> None:
     session.execute(delete(LoginFailure).where(LoginFailure.at < now - FAILURES_KEPT))
 
 
-def forget_done_work(session: Session, *, now: datetime) -> None:
-    """Delete Outbox entries that were finished long ago; what was given up stays."""
+def forget_done_work(session: Session, *, now: datetime) -> bool:
+    """Delete Outbox entries that were finished long ago; what was given up stays.
+
+    Returns whether there may be more than one transaction took away.
+    """
     old = (
         select(OutboxEntry.id)
         .where(OutboxEntry.state == EntryState.DONE, OutboxEntry.created_at < now - DONE_WORK_KEPT)
         .order_by(OutboxEntry.id)
         .limit(AT_ONCE)
     )
-    session.execute(
-        delete(OutboxEntry)
-        .where(OutboxEntry.id.in_(old))
-        .execution_options(synchronize_session=False)
-    )
+    gone = session.connection().execute(delete(OutboxEntry).where(OutboxEntry.id.in_(old)))
+    return gone.rowcount >= AT_ONCE

@@ -11,9 +11,9 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from app.inline_worker import InlineWorker
-from app.jobs import Handler
+from app.jobs import RECURRING, Handler
 from app.runner import MOST_CLAIMS, Runner
-from core import clock, outbox
+from core import clock, outbox, sweeps
 from core.changes import Changes
 from core.db import Store
 from core.errors import Transient
@@ -135,3 +135,16 @@ def test_what_kills_its_worker_ends_though_its_tries_are_not_counted(store: Stor
     Runner(store, {"test.work": book.handler}).run_due()
     assert book.recorded == []
     assert states(store) == [EntryState.GIVEN_UP]
+
+
+def test_a_sweep_goes_on_until_nothing_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "AT_ONCE", 2)
+    put(store, *range(5))
+    with store.begin() as session:
+        long_ago = MONDAY - sweeps.DONE_WORK_KEPT * 2
+        session.execute(update(OutboxEntry).values(state=EntryState.DONE, created_at=long_ago))
+    for job in RECURRING:
+        job.work(store)
+    assert states(store) == []
