@@ -225,12 +225,6 @@ def forgive(session: Session, *, name: str) -> None:
     session.execute(delete(LoginFailure).where(LoginFailure.name == name.strip().lower()[:320]))
 
 
-def forget_old(session: Session, *, now: datetime) -> None:
-    """Delete logins that have ended and failures that no longer count; for a daily sweep."""
-    session.execute(delete(LoginSession).where(LoginSession.expires_at < now))
-    session.execute(delete(LoginFailure).where(LoginFailure.at < now - WINDOW))
-
-
 def spoken(seconds: int) -> str:
     """Say a wait as people do: `fra 30 secondi`, `fra 2 minuti`."""
     if seconds < _MINUTE:
