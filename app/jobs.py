@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core import clock, mailbox, notifications, sweeps
 from core.db import Store
-from mail_ingest import intake
+from mail_ingest import intake, rules
 from mail_ingest.deliver import Courier
 
 
@@ -94,7 +94,7 @@ def job_list(courier: Courier) -> Mapping[str, Handler]:
     }
 
 
-def _desk_of(read: intake.Read | None) -> int:
+def _desk_of(read: rules.Read | None) -> int:
     # A Ticket that opens takes the Desk's next number.
     return read.desk_id if read else 0
 
