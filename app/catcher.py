@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -21,9 +22,10 @@ PATIENCE = 10.0
 class Catcher:
     """An SMTP server on loopback that keeps mails as `<UTC time>-<n>.eml`, sortable by name."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep mails in `folder`, which is made when it is started."""
+    def __init__(self, folder: Path, bound: socket.socket | None = None) -> None:
+        """Keep mails in `folder`, made at the start; listen on `bound`, or on a free port."""
         self.folder = folder
+        self._socket = bound
         self._caught = 0
         self._port: Future[int] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -31,7 +33,7 @@ class Catcher:
         self._thread = threading.Thread(target=self._run, name="catcher", daemon=True)
 
     def start(self) -> int:
-        """Listen on a free port of 127.0.0.1 and return it."""
+        """Listen and return the port."""
         # aiosmtpd logs each command with its addresses at INFO.
         logging.getLogger("mail.log").setLevel(logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,10 @@ class Catcher:
     async def _serve(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(self._dialogue, "127.0.0.1", 0)
+            if self._socket is not None:
+                server = await loop.create_server(self._dialogue, sock=self._socket)
+            else:
+                server = await loop.create_server(self._dialogue, "127.0.0.1", 0)
         except OSError as fault:
             self._port.set_exception(fault)
             return
@@ -78,6 +83,12 @@ class Catcher:
             ident="Sportello's mail catcher",
             loop=self._loop,
         )
+
+
+def keep_catching(folder: Path, bound: socket.socket) -> None:
+    """Catch mail until this process is ended."""
+    Catcher(folder, bound).start()
+    threading.Event().wait()
 
 
 def _trace(envelope: Envelope) -> bytes:

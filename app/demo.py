@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from sqlalchemy import inspect
 
 from app import demo_world, supervisor
 from app.addresses import lines, place
-from app.catcher import Catcher
+from app.catcher import keep_catching
 from app.demo_world import PASSWORD, World
 from app.wiring import install_desks, open_store
 from config.desk_files import load_desks
@@ -28,18 +29,16 @@ def run(settings: Settings, *, say: Say) -> None:
     """
     world = demo_world.read()
     prepare(settings, world)
-    catcher = Catcher(settings.data / "catcher")
-    settings = confined(settings, mail_port=catcher.start())
+    caught = supervisor.bind("127.0.0.1", 0)
+    settings = confined(settings, mail_port=caught.getsockname()[1])
+    catcher = partial(keep_catching, settings.data / "catcher", caught)
 
     def ready(bound: Settings) -> None:
         # Only now are the ports known, and the links in the world's mails right.
         load_once(bound, world)
         say(_told(bound, world))
 
-    try:
-        supervisor.serve(settings, ready=ready)
-    finally:
-        catcher.stop()
+    supervisor.serve(settings, ready=ready, beside={"catcher": catcher})
 
 
 def confined(settings: Settings, *, mail_port: int) -> Settings:
