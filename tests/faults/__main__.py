@@ -51,6 +51,10 @@ def main() -> int:
             except CannotBeDone as why:
                 _say(f"{number:>3} {fault.__name__:<24} not done: {why}")
                 continue
+            except AssertionError as why:
+                _say(f"{number:>3} {fault.__name__:<24} FAILED: {why}")
+                bad = True
+                continue
         seconds = time.monotonic() - began
         _say(
             f"{number:>3} {fault.__name__:<24} {found.tried:>6} {found.accepted:>8} {found.lost:>5}"

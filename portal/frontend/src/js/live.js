@@ -80,6 +80,14 @@ export class Live extends EventTarget {
     this.#emit("message", frame);
   }
 
+  // The answer to a POST may have been quicker, but what the socket brings was drawn later: it may
+  // already say that the mail is sent.
+  #fromSocket(frame) {
+    const stream = this.#streams.get(String(frame.conversation));
+    if (stream && frame.seq <= stream.after) this.#emit("update", frame);
+    else this.accept(frame);
+  }
+
   // The frame is put aside: the answer to a new hello brings it again, in order. Asked at once, then
   // at most once in GAP_PAUSE until nothing seen is missing.
   #gap(frame, stream) {
@@ -139,7 +147,7 @@ export class Live extends EventTarget {
   #receive(frame) {
     clearTimeout(this.#pongTimer);
     this.#pongTimer = 0;
-    if (frame.type === "message") this.accept(frame);
+    if (frame.type === "message") this.#fromSocket(frame);
     else if (frame.type === "bye") this.#bye();
     else if (frame.type !== "pong") this.#emit(frame.type, frame);
   }
