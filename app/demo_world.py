@@ -17,6 +17,7 @@ from core import operators, passwords, registration, tickets
 from core.conversations import File
 from core.db import Store
 from core.desk_profile import DeskProfile
+from core.incoming import Incoming
 from core.model import (
     Channel,
     IdentityKind,
@@ -159,7 +160,7 @@ class _Stage:
 
     def _write(self, part: TicketPart, step: StepPart, *, now: datetime) -> None:
         person = self.requesters[part.requester]
-        incoming = tickets.Incoming(
+        incoming = Incoming(
             desk_id=self.desks[part.desk],
             desk=self.profiles[part.desk],
             channel=part.channel,

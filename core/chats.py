@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from core import requesters, tickets
 from core.conversations import File
 from core.errors import CallerError, NotFound
+from core.incoming import Incoming, Received
 from core.model import Channel, Conversation, Desk, Identity, Requester
 from core.ports import ports
-from core.tickets import Incoming, Received
 
 #: Characters of the first words that become a chat's subject.
 SUBJECT = 80

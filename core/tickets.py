@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from core import conversations, correlation, timeline
 from core.access import require_answering, require_staff
 from core.conversations import Appended, Beginning, File, Words
-from core.desk_profile import DeskProfile
 from core.errors import CallerError, Conflict, NotPossible
+from core.incoming import Incoming, Received
 from core.model import (
     AuthorKind,
     Channel,
@@ -70,44 +70,6 @@ _CASE = (
     .join(_REQUESTER, _REQUESTER.c.id == _CONVERSATION.c.requester_id)
     .where(_CONVERSATION.c.id == bindparam("conversation"))
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """A Requester's Message as a Channel hands it in."""
-
-    desk_id: int
-    desk: DeskProfile
-    channel: Channel
-    requester_id: int
-    requester_name: str
-    address: str | None
-    """The mail address that answers may go to; None where none is known."""
-    language: str = "it"
-    subject: str = ""
-    text: str
-    full_text: str | None = None
-    html_clean: str | None = None
-    files: Sequence[File] = field(default=())
-    external_id: str | None = None
-    raw_mail_id: int | None = None
-    mail_id: str = ""
-    """The mail's own Message-ID; empty for other Channels and for a mail without one."""
-    mail_ids: Sequence[str] = ()
-    """The ids that the mail cites, oldest first."""
-    automatic_source: str | None = None
-    visitor_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """Where a Requester's Message landed."""
-
-    conversation_id: int
-    ticket_id: int
-    message_id: int | None
-    """None where the Channel handed in the same Message before."""
-    opened: bool
 
 
 def receive(
@@ -311,7 +273,7 @@ def _open(
         address=incoming.address,
         visitor_key=incoming.visitor_key,
     )
-    words = _requester_words(incoming)
+    words = incoming.words()
     conversation_id, message_id = conversations.start(session, beginning, words, now=now)
     _remember_mail(session, conversation_id, incoming)
     connection = session.connection()
@@ -356,7 +318,7 @@ def _open(
 
 
 def _append(session: Session, incoming: Incoming, ticket: Ticket, *, now: datetime) -> Received:
-    words = _requester_words(incoming)
+    words = incoming.words()
     appended = conversations.append(session, ticket.conversation_id, words, now=now)
     here = Received(ticket.conversation_id, ticket.id, None, opened=False)
     if appended is None:
@@ -423,22 +385,6 @@ def _change(
         from_value=old,
         to_value=ticket.status if old is not None else None,
         data={} if seq is None else {"seq": seq},
-    )
-
-
-def _requester_words(incoming: Incoming) -> Words:
-    return Words(
-        author_kind=AuthorKind.REQUESTER,
-        author_name=incoming.requester_name,
-        visibility=Visibility.PUBLIC,
-        channel=incoming.channel,
-        text=incoming.text,
-        full_text=incoming.full_text,
-        html_clean=incoming.html_clean,
-        requester_id=incoming.requester_id,
-        external_id=incoming.external_id,
-        raw_mail_id=incoming.raw_mail_id,
-        files=incoming.files,
     )
 
 

@@ -23,6 +23,7 @@ from core.conversations import File
 from core.correlation import Match
 from core.db import Store
 from core.desk_profile import DeskProfile
+from core.incoming import Incoming
 from core.mailbox import MailFacts
 from core.model import (
     Channel,
@@ -234,13 +235,11 @@ def _answers_to(session: Session, read: Read) -> str | None:
     return None
 
 
-def _incoming(
-    read: Read, desk: DeskProfile, person: Known, *, address: str | None
-) -> tickets.Incoming:
+def _incoming(read: Read, desk: DeskProfile, person: Known, *, address: str | None) -> Incoming:
     mail = read.parsed
     text = mail.text.strip()
     new = new_part(text).strip() if text else ""
-    return tickets.Incoming(
+    return Incoming(
         desk_id=read.desk_id,
         desk=desk,
         channel=Channel.EMAIL,

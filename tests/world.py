@@ -22,6 +22,7 @@ from core.contents import Folder
 from core.conversations import File
 from core.db import Store
 from core.desk_profile import Desks
+from core.incoming import Incoming, Received
 from core.model import (
     Channel,
     Conversation,
@@ -37,7 +38,6 @@ from core.model import (
     Ticket,
 )
 from core.ports import Ports
-from core.tickets import Incoming, Received
 
 #: A Monday at noon in Rome: every desk is staffed.
 MONDAY = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from core import conversations, notifications, reactions, tickets
 from core.errors import CallerError, Conflict, NotAllowed, NotPossible, Permanent
+from core.incoming import Incoming, Received
 from core.model import (
     AuthorKind,
     Channel,
@@ -31,7 +32,6 @@ from core.model import (
     Ticket,
     Visibility,
 )
-from core.tickets import Incoming, Received
 from tests.mailroom import (
     ANNA,
     BRUNO,
