@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_a_file_of_an_internal_note_goes_into_no_answer(
     offered = re.findall(r'name="reuse" value="(\d+)"', anna.get(here).text)
     assert offered == [str(case.file)]
     before = world.texts(case.conversation)
-    again = {"page": here, "reuse": str(case.internal_file)}
+    again: dict[str, Any] = {"page": here, "reuse": str(case.internal_file)}
     refused = anna.write(f"{here}/messaggi", "ecco", visibility="public", **again)
     assert refused.status_code == 404
     assert world.texts(case.conversation) == before

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from core.model import Conversation, Requester, Ticket
-from portal import edge
+from portal import uploads
 from portal.uploads import Form
 from tests.integration.conftest import People
 from tests.portal_kit import Browser, Server
@@ -156,13 +156,13 @@ def test_a_large_form_of_a_stranger_is_not_read(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    whole = edge.read_form
+    whole = uploads.read_form
 
     async def counted(request: Request, *, files: bool) -> Form:
         read.append(request.url.path)
         return await whole(request, files=files)
 
-    monkeypatch.setattr(edge, "read_form", counted)
+    monkeypatch.setattr("portal.edge.read_form", counted)
     stranger = people("")
     data = {"text": "ciao", "client_id": str(uuid4())}
     assert stranger.client.post(CHAT, data=data, files=large()).status_code == 400
